@@ -1,0 +1,28 @@
+# Both targets do all set-up themselves, in .venv; Python 3.10 or newer is all that is needed.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+setup: .venv/.ready ## make .venv with everything that demo and test need
+
+.venv/.ready: pyproject.toml connectors/catalogs/pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -e ".[open-clip,dev]" -e connectors/catalogs
+	touch $@
+
+demo: setup ## render a catalogue, search it by criterion, write demo/index.html
+	$(BIN)/crl-qdrant demo --out demo
+
+test: setup ## ruff, mypy and pytest
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+clean: ## remove .venv and what demo wrote
+	rm -rf .venv demo
