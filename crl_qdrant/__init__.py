@@ -1,0 +1,95 @@
+"""Conditional visual search for Qdrant: alike in one respect (this fabric, this colour), not overall.
+
+Importing this package loads none of its parts; each is loaded when its name is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Final, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crl_qdrant.catalogs import CatalogOptions, CatalogReader
+    from crl_qdrant.collection import CollectionInfo, CriterionInfo, CRLCollection
+    from crl_qdrant.criterion import Criterion
+    from crl_qdrant.encoders import Encoder
+    from crl_qdrant.errors import (
+        CatalogError,
+        CriterionError,
+        CRLError,
+        EmbeddingError,
+        EncoderError,
+        EncoderMismatchError,
+        ExistsError,
+        FilterError,
+        ImageError,
+        InputError,
+        LockedError,
+        ManifestError,
+        MissingPackageError,
+        NotFoundError,
+        StoreError,
+    )
+    from crl_qdrant.ingest import Item, Rejected, Report
+    from crl_qdrant.manifest import CriterionState
+    from crl_qdrant.search import Hit
+
+__version__ = "0.1.0"
+
+_HOMES: Final = {
+    "CatalogOptions": "catalogs",
+    "CatalogReader": "catalogs",
+    "CRLCollection": "collection",
+    "CollectionInfo": "collection",
+    "CriterionInfo": "collection",
+    "Criterion": "criterion",
+    "CriterionState": "manifest",
+    "Encoder": "encoders",
+    "Hit": "search",
+    "Item": "ingest",
+    "Rejected": "ingest",
+    "Report": "ingest",
+}
+
+__all__ = [
+    "CRLCollection",
+    "CRLError",
+    "CatalogError",
+    "CatalogOptions",
+    "CatalogReader",
+    "CollectionInfo",
+    "Criterion",
+    "CriterionError",
+    "CriterionInfo",
+    "CriterionState",
+    "EmbeddingError",
+    "Encoder",
+    "EncoderError",
+    "EncoderMismatchError",
+    "ExistsError",
+    "FilterError",
+    "Hit",
+    "ImageError",
+    "InputError",
+    "Item",
+    "LockedError",
+    "ManifestError",
+    "MissingPackageError",
+    "NotFoundError",
+    "Rejected",
+    "Report",
+    "StoreError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

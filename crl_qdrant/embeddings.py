@@ -1,0 +1,79 @@
+"""What an embedding must be before it is stored or searched with: finite, not zero, of unit length."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crl_qdrant.errors import EmbeddingError
+
+__all__ = ["Float32Array", "flaw", "matrix", "unit_rows", "unit_vector"]
+
+Float32Array = npt.NDArray[np.float32]
+
+
+def matrix(embeddings: Any, *, what: str, rows: int | None = None, dimension: int | None = None) -> Float32Array:
+    """`embeddings` as a float32 array [N, d], its shape checked and its values not.
+
+    Raises:
+        EmbeddingError: not numbers, not two-dimensional, or not of the expected rows or dimension.
+    """
+    try:
+        array = np.asarray(embeddings, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise EmbeddingError(f"{what} must be an array of numbers [N, d]: {error}") from error
+    if array.ndim != 2:
+        raise EmbeddingError(f"{what} must have two dimensions [N, d], got shape {list(array.shape)}")
+    if rows is not None and array.shape[0] != rows:
+        raise EmbeddingError(f"{what} must have one row for each of {rows} entries, got {array.shape[0]} rows")
+    if dimension is not None and array.shape[1] != dimension:
+        raise EmbeddingError(f"{what} must have {dimension} columns, the collection's dimension, got {array.shape[1]}")
+    return array
+
+
+def flaw(row: Float32Array) -> str | None:
+    """Why a single embedding [d] cannot be used, or None."""
+    if not np.isfinite(row).all():
+        return "holds NaN or infinite values"
+    if not row.any():
+        return "is all zeros, so it has no direction to compare"
+    return None
+
+
+def unit_rows(embeddings: Any, *, what: str, rows: int | None = None, dimension: int | None = None) -> Float32Array:
+    """A float32 copy [N, d] with rows of unit length.
+
+    Raises:
+        EmbeddingError: as `matrix`, and for a row with NaN, infinite or only zero values.
+    """
+    array = matrix(embeddings, what=what, rows=rows, dimension=dimension)
+    for index in np.flatnonzero(~np.isfinite(array).all(axis=1) | ~array.any(axis=1)):
+        raise EmbeddingError(f"row {index} of {what} {flaw(array[index])}")
+    return _scaled(array)
+
+
+def unit_vector(embedding: Any, *, what: str, dimension: int) -> Float32Array:
+    """A float32 copy [d] of unit length.
+
+    Raises:
+        EmbeddingError: not one vector of that dimension, or NaN, infinite or zero.
+    """
+    try:
+        vector = np.asarray(embedding, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise EmbeddingError(f"{what} must be an array of {dimension} numbers: {error}") from error
+    if vector.shape != (dimension,):
+        raise EmbeddingError(f"{what} must have shape [{dimension}], got {list(vector.shape)}")
+    if reason := flaw(vector):
+        raise EmbeddingError(f"{what} {reason}")
+    scaled: Float32Array = _scaled(vector[None])[0]
+    return scaled
+
+
+def _scaled(array: Float32Array) -> Float32Array:
+    # the largest value is divided out first: squares of very large or very small float32 values leave its range
+    peak = np.abs(array).max(axis=1, keepdims=True)
+    scaled = array / peak
+    return np.asarray(scaled / np.linalg.norm(scaled, axis=1, keepdims=True), dtype=np.float32)

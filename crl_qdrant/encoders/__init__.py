@@ -1,0 +1,47 @@
+"""Encoders: what turns images and texts into embeddings of one space."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from crl_qdrant.encoders.encoder import Encoder
+from crl_qdrant.errors import EncoderError
+
+__all__ = ["Encoder", "load_encoder"]
+
+
+def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
+    """The encoder that a name stands for; an encoder object is checked and given back.
+
+    Args:
+        encoder: "open_clip:<model>/<pretrained tag or checkpoint path>", "demo" (the small model that ships with
+            the package), or any object with `encode_images`, `encode_texts`, `dimension` and `name`.
+        device: "auto", "cpu", "cuda" or "cuda:N"; an object chooses its own.
+
+    Raises:
+        EncoderError: no such encoder, or an object without one of the four.
+        MissingPackageError: the encoder's package is not installed.
+    """
+    if not isinstance(encoder, str):
+        lacking = [
+            name for name in ("name", "dimension", "encode_images", "encode_texts") if not hasattr(encoder, name)
+        ]
+        if lacking:
+            raise EncoderError(
+                "an encoder has name, dimension, encode_images and encode_texts; "
+                f"{encoder!r} lacks {', '.join(lacking)}"
+            )
+        return encoder
+    if encoder == "demo":
+        from crl_qdrant.encoders.open_clip import OpenClipEncoder
+
+        return OpenClipEncoder(f"local-dir:{files('crl_qdrant.demo') / 'model'}", name="demo", device=device)
+    kind, _, source = encoder.partition(":")
+    if kind == "open_clip" and source:
+        from crl_qdrant.encoders.open_clip import OpenClipEncoder
+
+        return OpenClipEncoder(source, device=device)
+    raise EncoderError(
+        f'unknown encoder "{encoder}"; use "open_clip:<model>/<pretrained tag or checkpoint path>", "demo", '
+        "or an object with encode_images, encode_texts, dimension and name"
+    )

@@ -1,0 +1,101 @@
+"""The encoder that a collection was written with: checked when it is passed, loaded by its name when it is needed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from PIL.Image import Image
+
+from crl_qdrant.embeddings import Float32Array, unit_rows
+from crl_qdrant.encoders import Encoder, load_encoder
+from crl_qdrant.errors import EmbeddingError, EncoderError, EncoderMismatchError
+
+__all__ = ["BoundEncoder"]
+
+
+class BoundEncoder:
+    """One collection's encoder. Its embeddings are float32, of unit length and of the collection's dimension.
+
+    Args:
+        collection: the collection's name, for messages.
+        name: the encoder's name in the manifest; None for a collection without one.
+        dimension: d of the collection.
+        encoder: the encoder, where it is at hand; a name is loaded when it is first needed.
+        device: where a named encoder computes.
+
+    Raises:
+        EncoderMismatchError: `encoder` is not the one named in the manifest.
+        EncoderError: `encoder` is no encoder.
+    """
+
+    def __init__(
+        self, collection: str, name: str | None, dimension: int, *, encoder: str | Encoder | None, device: str
+    ) -> None:
+        self._collection = collection
+        self._name = name
+        self._dimension = dimension
+        self._device = device
+        self._lock = threading.Lock()
+        self._encoder: Encoder | None = None
+        if encoder is None:
+            return
+        given = encoder if isinstance(encoder, str) else load_encoder(encoder)
+        given_name = given if isinstance(given, str) else given.name
+        if given_name != name:
+            raise EncoderMismatchError(
+                f"collection {collection!r} was written with encoder {name!r} and was opened with {given_name!r}; "
+                "their embeddings cannot be compared. Leave encoder out, or create another collection"
+            )
+        if not isinstance(given, str):
+            if given.dimension != dimension:
+                raise EncoderMismatchError(
+                    f"encoder {name!r} gives {given.dimension} dimensions and collection {collection!r} has {dimension}"
+                )
+            self._encoder = given
+
+    @property
+    def exists(self) -> bool:
+        """Whether the collection has an encoder at all."""
+        return self._name is not None
+
+    def require(self, purpose: str) -> Encoder:
+        """The encoder, loaded.
+
+        Raises:
+            EncoderError: there is none, or it cannot be loaded; the message says what it was needed for.
+        """
+        with self._lock:
+            if self._encoder is not None:
+                return self._encoder
+            if self._name is None:
+                raise EncoderError(
+                    f"collection {self._collection!r} has no encoder, so it cannot {purpose}; pass embeddings, "
+                    "or create a collection with encoder=…"
+                )
+            try:
+                self._encoder = load_encoder(self._name, device=self._device)
+            except EncoderError as error:
+                raise EncoderError(
+                    f"collection {self._collection!r} was written with encoder {self._name!r}, which is needed to "
+                    f"{purpose} and cannot be loaded by that name; pass it: CRLCollection.open(…, encoder=…) ({error})"
+                ) from error
+            return self._encoder
+
+    def encode_images(self, images: Sequence[Image], *, purpose: str) -> Float32Array:
+        """Embeddings [N, d] of upright RGB images.
+
+        Raises:
+            EncoderError: there is no encoder, or what it gives is not [N, d] of finite numbers.
+        """
+        return self._checked(self.require(purpose).encode_images(images), len(images))
+
+    def encode_texts(self, texts: Sequence[str], *, purpose: str) -> Float32Array:
+        """Embeddings [K, d] of texts; errors as for images."""
+        return self._checked(self.require(purpose).encode_texts(texts), len(texts))
+
+    def _checked(self, embeddings: object, rows: int) -> Float32Array:
+        try:
+            return unit_rows(embeddings, what="its output", rows=rows, dimension=self._dimension)
+        except EmbeddingError as error:
+            raise EncoderError(f"encoder {self._name!r} cannot be used: {error}") from error

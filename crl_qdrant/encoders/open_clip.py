@@ -1,0 +1,124 @@
+"""Encoders from open_clip: its model zoo, Hugging Face repositories in its format, local checkpoints."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, TYPE_CHECKING
+
+import numpy as np
+from PIL.Image import Image
+
+from crl_qdrant.device import choose_device
+from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.errors import EncoderError, MissingPackageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["OpenClipEncoder"]
+
+_SCHEMAS = ("hf-hub:", "local-dir:")
+
+
+class OpenClipEncoder:
+    """An open_clip model as an encoder; embeddings are float32 with rows of unit length.
+
+    Args:
+        source: "<model>/<pretrained tag or checkpoint path>" ("ViT-B-32/laion2b_s34b_b79k"), "local-dir:<folder>"
+            with `open_clip_config.json` and weights, or "hf-hub:<owner>/<repository>".
+        name: what the collection remembers; "open_clip:<source>" by default.
+        device: "auto", "cpu", "cuda" or "cuda:N". On a GPU the model runs in half precision.
+        batch_size: images or texts in one forward pass.
+
+    Raises:
+        MissingPackageError: open_clip is not installed.
+        EncoderError: no such model or tag, or weights that cannot be fetched or do not fit.
+        InputError: no such device.
+    """
+
+    def __init__(self, source: str, *, name: str | None = None, device: str = "auto", batch_size: int = 64) -> None:
+        try:
+            import open_clip
+        except ImportError as error:
+            raise MissingPackageError(
+                f'encoder "open_clip:{source}" needs open_clip: pip install "crl-qdrant[open-clip]" ({error})'
+            ) from error
+        import torch
+
+        self.name = name or f"open_clip:{source}"
+        self._device = choose_device(device)
+        self._dtype = torch.float16 if self._device.type == "cuda" else torch.float32
+        self._batch_size = batch_size
+        self._workers = min(16, os.cpu_count() or 1)
+        precision = "fp16" if self._dtype is torch.float16 else "fp32"
+        model_name, pretrained = _split(source)
+        try:
+            self._model, _, self._preprocess = open_clip.create_model_and_transforms(
+                model_name, pretrained=pretrained, precision=precision, device=self._device
+            )
+            self._tokenizer = open_clip.get_tokenizer(model_name)
+        except Exception as error:  # open_clip and its download layer raise whatever they met
+            raise EncoderError(f'cannot load encoder "{self.name}": {error}') from error
+        self._model.eval()
+        self.dimension = int(self.encode_texts(["a"]).shape[1])
+
+    def encode_images(self, images: Sequence[Image]) -> Float32Array:
+        """Embeddings [N, d], float32, unit rows. Threads prepare the next batch while the model computes."""
+        import torch
+
+        with ThreadPoolExecutor(self._workers) as pool:
+            tensors = pool.map(self._preprocess, images)
+            batches = (torch.stack(batch) for batch in _batches(tensors, self._batch_size))
+            return self._encode(self._model.encode_image, (batch.to(self._device, self._dtype) for batch in batches))
+
+    def encode_texts(self, texts: Sequence[str]) -> Float32Array:
+        """Embeddings [K, d], float32, unit rows."""
+        tokens = (self._tokenizer(batch).to(self._device) for batch in _batches(iter(texts), self._batch_size))
+        return self._encode(self._model.encode_text, tokens)
+
+    def _encode(self, tower: Any, batches: Iterator[Tensor]) -> Float32Array:
+        import torch
+        from torch.nn import functional
+
+        with torch.inference_mode():
+            # each batch leaves the device at once, so that only one is held there
+            rows = [functional.normalize(tower(batch).float(), dim=-1).cpu().numpy() for batch in batches]
+        return np.concatenate(rows) if rows else np.empty((0, self.dimension), dtype=np.float32)
+
+
+def _split(source: str) -> tuple[str, str | None]:
+    """open_clip's own two arguments, checked against its lists so that a typo is answered with a suggestion."""
+    import open_clip
+
+    if source.startswith(_SCHEMAS):
+        return source, None
+    model_name, _, pretrained = source.partition("/")
+    if model_name not in open_clip.list_models():
+        near = difflib.get_close_matches(model_name, open_clip.list_models(), n=3, cutoff=0.4)
+        raise EncoderError(
+            f'open_clip has no model "{model_name}"; '
+            + (f"did you mean {', '.join(near)}? " if near else "")
+            + "open_clip.list_models() lists them"
+        )
+    tags = open_clip.list_pretrained_tags_by_model(model_name)
+    if not pretrained:
+        raise EncoderError(
+            f'"open_clip:{source}" names no weights; add "/" and a tag ({", ".join(tags[:4])}, …) '
+            "or the path of a checkpoint"
+        )
+    if pretrained not in tags and not Path(pretrained).is_file():
+        raise EncoderError(
+            f'"{pretrained}" is neither a pretrained tag of {model_name} nor a file; '
+            f"its tags are {', '.join(tags) or 'none'}"
+        )
+    return model_name, pretrained
+
+
+def _batches(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    while batch := list(islice(items, size)):
+        yield batch

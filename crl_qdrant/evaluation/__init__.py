@@ -1,0 +1,1 @@
+"""Measures of how well a representation serves a criterion."""

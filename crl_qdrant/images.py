@@ -1,0 +1,97 @@
+"""Pictures as users have them (path, bytes, PIL image) -> upright RGB images."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from os import PathLike
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from crl_qdrant.errors import ImageError
+
+__all__ = ["MAX_PIXELS", "ImageInput", "decode", "read_bytes"]
+
+ImageInput: TypeAlias = "str | PathLike[str] | bytes | Image.Image"
+
+MAX_PIXELS: Final = 100_000_000
+"""Pixels (width x height) above which a file is refused undecoded: 100 megapixels are 300 MB in memory."""
+
+
+def decode(image: ImageInput, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The image in RGB, turned upright by its EXIF tag, transparency laid on white.
+
+    Raises:
+        ImageError: no such file, not an image, truncated, without pixels, or above `max_pixels`.
+    """
+    name = _described(image)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked below
+            opened = image if isinstance(image, Image.Image) else Image.open(_source(image))
+        width, height = opened.size
+        if width * height == 0:
+            raise ImageError(f"{name} has no pixels: it is {width} x {height}")
+        if width * height > max_pixels:
+            raise ImageError(
+                f"{name} is {width} x {height}, more than {max_pixels:,} pixels; scale it down before adding it"
+            )
+        return _rgb(ImageOps.exif_transpose(opened))
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name} is too large to be a picture: {error}") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name} is not an image in a format that can be read") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        if isinstance(error, ImageError):
+            raise
+        # Pillow reports broken files with whatever its decoder met: OSError for truncation, SyntaxError for PNG
+        raise ImageError(f"{name} cannot be decoded: {error}") from error
+
+
+def read_bytes(image: ImageInput) -> bytes:
+    """What identifies the picture's content: the file's bytes, or the pixels of an image in memory.
+
+    Raises:
+        ImageError: no such file, or not an image.
+    """
+    if isinstance(image, Image.Image):
+        return f"{image.mode}{image.size}".encode() + image.tobytes()
+    source = _source(image)
+    try:
+        return source.getvalue() if isinstance(source, io.BytesIO) else source.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{_described(image)} cannot be read: {error.strerror}") from error
+
+
+def _source(image: str | PathLike[str] | bytes) -> Path | io.BytesIO:
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        if not image:
+            raise ImageError("the image is empty: no bytes")
+        return io.BytesIO(image)
+    if not isinstance(image, (str, PathLike)):
+        raise ImageError(f"an image is a path, bytes or a PIL image, got {type(image).__name__}")
+    if isinstance(image, str) and image.startswith(("http://", "https://")):
+        raise ImageError(f"{image} is a URL; download it and pass its bytes")
+    path = Path(image)
+    if not path.is_file():
+        raise ImageError(f"there is no image file {path}")
+    return path
+
+
+def _described(image: object) -> str:
+    if isinstance(image, (str, PathLike)):
+        return f"image {image}"
+    return "the image given as bytes" if isinstance(image, (bytes, bytearray, memoryview)) else "the image"
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        cut_out = image.convert("RGBA")
+        image = Image.new("RGBA", cut_out.size, "white")
+        image.alpha_composite(cut_out)
+    elif image.mode.startswith("I;16"):
+        # 16-bit grey: Pillow's own conversion clips instead of scaling
+        image = image.convert("I").point(lambda value: value / 257).convert("L")
+    return image.convert("RGB")
