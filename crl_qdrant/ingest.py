@@ -1,0 +1,263 @@
+"""Items -> points: decode, embed, project, write; in batches, resumable, a bad item never costs a good one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+from PIL.Image import Image
+
+from crl_qdrant.embeddings import flaw, Float32Array, matrix, unit_rows
+from crl_qdrant.encoders.bound import BoundEncoder
+from crl_qdrant.errors import CRLError, EmbeddingError, EncoderError, InputError
+from crl_qdrant.images import decode, ImageInput, read_bytes
+from crl_qdrant.manifest import IMAGE_VECTOR
+from crl_qdrant.points import checked_payload, Payload, point_id, PointId
+from crl_qdrant.progress import Advance
+from crl_qdrant.stores import Store
+
+__all__ = ["SOURCE_KEY", "Item", "OnError", "Rejected", "Report", "Writer"]
+
+OnError: TypeAlias = Literal["skip", "raise"]
+
+SOURCE_KEY: Final = "crl_source"
+"""Payload key under which `ingest` keeps the digest of an item's content, to know it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something to store: an id, an image or an embedding, and a payload.
+
+    Attributes:
+        id: an integer from 0 to 2⁶⁴-1, or a UUID.
+        image: path, bytes or PIL image; not looked at where an embedding is given.
+        embedding: [d], any float type and length.
+        payload: JSON values.
+    """
+
+    id: Any
+    image: ImageInput | None = None
+    embedding: Any = None
+    payload: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An item that was not stored, and why."""
+
+    id: Any
+    error: CRLError
+
+    def __str__(self) -> str:
+        return f"{self.id}: {self.error}"
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of the items: how many were written, how many were there already, and which were rejected."""
+
+    written: int = 0
+    unchanged: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An item ready to be written, but for the embedding of its image."""
+
+    id: PointId
+    payload: Payload
+    image: Image | None
+    embedding: Float32Array | None
+
+
+class Writer:
+    """Writes items to a store with the raw vector and every given criterion's vector in one upsert.
+
+    Args:
+        store: where to.
+        encoder: what embeds images.
+        dimension: d of the collection.
+        criterion_vectors: the other named vectors of points with these embeddings [B, d], unit rows.
+        on_written: called after each batch with its ids and embeddings [B, d], unit rows.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        encoder: BoundEncoder,
+        dimension: int,
+        criterion_vectors: Callable[[Float32Array], Mapping[str, Float32Array]],
+        on_written: Callable[[Sequence[PointId], Float32Array], None],
+    ) -> None:
+        self._store = store
+        self._encoder = encoder
+        self._dimension = dimension
+        self._criterion_vectors = criterion_vectors
+        self._on_written = on_written
+
+    def write(
+        self,
+        items: Iterable[Item],
+        *,
+        batch_size: int,
+        on_error: OnError,
+        resume: bool,
+        advance: Advance,
+    ) -> Report:
+        """Write all items; the next batch is read and decoded in threads while this one is embedded.
+
+        Args:
+            items: any iterable, read as it is needed.
+            batch_size: items in one upsert.
+            on_error: "skip" reports an item that cannot be stored and goes on; "raise" stops at the first one,
+                after writing those before it.
+            resume: leave out items that are stored already with the same content.
+            advance: moves the progress bar on.
+
+        Raises:
+            InputError: `on_error` or `batch_size` is out of range; with on_error="raise" the first item's own error.
+            StoreError: the store refused a batch; those before it are stored.
+        """
+        if on_error not in ("skip", "raise"):
+            raise InputError(f'on_error is "skip" or "raise", got {on_error!r}')
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {batch_size!r}")
+        report = Report()
+        seen: set[PointId] = set()
+        with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+            try:
+                for batch in _one_ahead(
+                    self._submit(pool, batch, seen, resume) for batch in _batches(items, batch_size)
+                ):
+                    self._write_batch(batch, report, on_error)
+                    advance(len(batch))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return report
+
+    def _submit(
+        self, pool: ThreadPoolExecutor, batch: list[Item], seen: set[PointId], resume: bool
+    ) -> list[tuple[Item, Future[_Prepared | None]]]:
+        stored = self._stored_digests(batch) if resume else None
+        return [(item, pool.submit(self._prepare, item, _claim(item, seen), stored)) for item in batch]
+
+    def _stored_digests(self, batch: list[Item]) -> dict[PointId, Any]:
+        ids: list[PointId] = []
+        for item in batch:
+            try:
+                ids.append(point_id(item.id))
+            except InputError:  # reported when the item itself is prepared
+                continue
+        records = self._store.retrieve(ids, with_payload=[SOURCE_KEY])
+        return {record.id: (record.payload or {}).get(SOURCE_KEY) for record in records}
+
+    def _prepare(
+        self, item: Item, claim: PointId | InputError, stored: Mapping[PointId, Any] | None
+    ) -> _Prepared | None:
+        """The item, checked and decoded; None where it is stored already. Raises our errors only."""
+        if isinstance(claim, InputError):
+            raise claim
+        payload = checked_payload(item.payload)
+        embedding = None
+        if item.embedding is not None:
+            embedding = matrix([item.embedding], what="the embedding", dimension=self._dimension)[0]
+            if reason := flaw(embedding):
+                raise EmbeddingError(f"the embedding {reason}")
+        elif item.image is None:
+            raise InputError("there is neither an image nor an embedding")
+        elif not self._encoder.exists:
+            raise EncoderError("the collection has no encoder, so images cannot be embedded; give the embedding")
+        if stored is not None:
+            digest = _digest(item, payload, embedding)
+            if stored.get(claim) == digest:
+                return None
+            payload[SOURCE_KEY] = digest
+        image = decode(item.image) if embedding is None and item.image is not None else None
+        return _Prepared(claim, payload, image, embedding)
+
+    def _write_batch(
+        self, batch: list[tuple[Item, Future[_Prepared | None]]], report: Report, on_error: OnError
+    ) -> None:
+        ready: list[_Prepared] = []
+        stop: CRLError | None = None
+        for item, future in batch:
+            try:
+                prepared = future.result()
+            except CRLError as error:
+                if on_error == "raise":
+                    stop = error
+                    break
+                report.rejected.append(Rejected(item.id, error))
+                continue
+            if prepared is None:
+                report.unchanged += 1
+            else:
+                ready.append(prepared)
+        if ready:
+            self._upsert(ready)
+            report.written += len(ready)
+        if stop is not None:
+            raise stop
+
+    def _upsert(self, ready: Sequence[_Prepared]) -> None:
+        embeddings = np.empty((len(ready), self._dimension), dtype=np.float32)
+        from_images = [index for index, each in enumerate(ready) if each.image is not None]
+        if from_images:
+            images = [each.image for each in ready if each.image is not None]
+            embeddings[from_images] = self._encoder.encode_images(images, purpose="embed images")
+        for index, each in enumerate(ready):
+            if each.embedding is not None:
+                embeddings[index] = each.embedding
+        embeddings = unit_rows(embeddings, what="the embeddings")
+        ids = [each.id for each in ready]
+        vectors = {IMAGE_VECTOR: embeddings, **self._criterion_vectors(embeddings)}
+        self._store.upsert(ids, vectors, [each.payload for each in ready])
+        self._on_written(ids, embeddings)
+
+
+def _claim(item: Item, seen: set[PointId]) -> PointId | InputError:
+    """The item's id, unless it cannot be one or an earlier item has it: then the error that says so."""
+    try:
+        claimed = point_id(item.id)
+    except InputError as error:
+        return error
+    if claimed in seen:
+        return InputError(f"id {claimed} stands more than once among the items; the first one counts")
+    seen.add(claimed)
+    return claimed
+
+
+def _digest(item: Item, payload: Payload, embedding: Float32Array | None) -> str:
+    content = hashlib.sha256(json.dumps(payload, sort_keys=True).encode())
+    if embedding is not None:
+        content.update(embedding.tobytes())
+    elif item.image is not None:
+        content.update(read_bytes(item.image))
+    return content.hexdigest()[:32]
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _one_ahead(batches: Iterator[Any]) -> Iterator[Any]:
+    """The same batches, each asked for before the one in front of it is used: its threads are then at work."""
+    waiting: deque[Any] = deque()
+    for batch in batches:
+        waiting.append(batch)
+        if len(waiting) > 1:
+            yield waiting.popleft()
+    yield from waiting

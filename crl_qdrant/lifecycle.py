@@ -1,0 +1,158 @@
+"""The life of a collection's criteria: defined, materialised as a named vector, dropped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qdrant_client import models
+
+from crl_qdrant.criterion import Criterion
+from crl_qdrant.embeddings import Float32Array, unit_rows
+from crl_qdrant.encoders.bound import BoundEncoder
+from crl_qdrant.errors import CriterionError, ExistsError, InputError, NotFoundError
+from crl_qdrant.manifest import CriterionState, IMAGE_VECTOR, Manifest, StoredCriterion
+from crl_qdrant.progress import Advance
+from crl_qdrant.stores import Store
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Criteria"]
+
+
+class Criteria:
+    """The criteria of one collection, as its store keeps them.
+
+    `CRLCollection` says what each method raises, and lets one write at a time through.
+
+    Args:
+        collection: the collection's name, for messages.
+        store: where manifest and vectors are.
+        manifest: as it was just written or read.
+        encoder: what embeds a criterion's words.
+        device: "auto", "cpu" or "cuda…": where projections are kept and applied.
+    """
+
+    def __init__(self, collection: str, store: Store, manifest: Manifest, encoder: BoundEncoder, device: str) -> None:
+        self._collection = collection
+        self._store = store
+        self._manifest = manifest
+        self._encoder = encoder
+        self._device = device
+        self._projections: dict[str, Tensor] = {}  # by fingerprint
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the collection remembers of itself, as last read."""
+        return self._manifest
+
+    def refresh(self) -> None:
+        """Read the manifest again, and check it against the vectors that are there."""
+        self._manifest = Manifest.read(self._store.metadata(), self._store.vector_sizes(), collection=self._collection)
+
+    def find(self, name: str) -> StoredCriterion:
+        """The criterion of that name, also where another process has just defined it."""
+        if name not in self._manifest.criteria:
+            self.refresh()
+        stored = self._manifest.criteria.get(name)
+        if stored is None:
+            known = ", ".join(self._manifest.criteria) or "none is defined"
+            raise NotFoundError(f"collection {self._collection!r} has no criterion {name!r}; there are: {known}")
+        return stored
+
+    def projection(self, stored: StoredCriterion) -> Tensor:
+        """P of a criterion, float32 [d, r], on the device; computed once."""
+        if stored.fingerprint not in self._projections:
+            import torch
+
+            from crl_qdrant.device import choose_device
+            from crl_qdrant.projection import projection_matrix
+
+            criterion = stored.criterion
+            texts = torch.tensor(criterion.embeddings, device=choose_device(self._device))
+            self._projections[stored.fingerprint] = projection_matrix(
+                texts, weighting=criterion.weighting, center=criterion.center, energy=criterion.energy
+            )
+        return self._projections[stored.fingerprint]
+
+    def project(self, stored: StoredCriterion, embeddings: Float32Array) -> Float32Array:
+        """Conditional representations [N, r] of unit embeddings [N, d], unit rows."""
+        import torch
+
+        from crl_qdrant.projection import conditional_representation
+
+        projection = self.projection(stored)
+        rows = torch.from_numpy(embeddings).to(projection.device)
+        return np.asarray(conditional_representation(rows, projection).cpu().numpy())
+
+    def vectors(self, embeddings: Float32Array) -> dict[str, Float32Array]:
+        """The named vectors [N, r] that points with these embeddings [N, d] must carry when they are written now."""
+        stored = [each for each in self._manifest.criteria.values() if each.has_vector]
+        return {each.criterion.vector_name: self.project(each, embeddings) for each in stored}
+
+    def define(self, criterion: Criterion) -> None:
+        """Keep a criterion; the same one again is no change."""
+        self.refresh()
+        fingerprint = criterion.fingerprint(self._manifest.encoder)
+        existing = self._manifest.criteria.get(criterion.name)
+        if existing is not None and existing.fingerprint == fingerprint:
+            return
+        if existing is not None and existing.has_vector:
+            raise ExistsError(
+                f"criterion {criterion.name!r} is materialised with other words, prompt or options; "
+                f"drop_criterion({criterion.name!r}) first, or choose another name"
+            )
+        embeddings = criterion.embeddings
+        if embeddings is None:
+            embeddings = self._encoder.encode_texts(criterion.texts, purpose="embed a criterion's words")
+        what = f"the embeddings of criterion {criterion.name!r}"
+        checked = unit_rows(embeddings, rows=len(criterion.words), dimension=self._manifest.dimension, what=what)
+        stored = StoredCriterion(criterion.with_embeddings(checked), fingerprint, rank=0)
+        rank = self.projection(stored).shape[1]
+        if rank < 2:
+            raise CriterionError(
+                f"the words of criterion {criterion.name!r} span {rank} dimension(s), and in fewer than two "
+                "every image is simply for or against; use more words, or center=False"
+            )
+        self._remember(replace(stored, rank=rank))
+
+    def materialize(self, name: str, *, batch_size: int, advance: Advance) -> int:
+        """Write the criterion's named vector for the points that lack it."""
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {batch_size!r}")
+        self.refresh()
+        stored = self.find(name)
+        vector = stored.criterion.vector_name
+        # from here on new points carry the vector, so that what is left to fill only gets less
+        if not stored.has_vector:
+            self._remember(stored.in_state(CriterionState.BUILDING))
+        self._store.create_vector(vector, stored.rank)
+        lacking = models.Filter(
+            must=[models.HasVectorCondition(has_vector=IMAGE_VECTOR)],
+            must_not=[models.HasVectorCondition(has_vector=vector)],
+        )
+        total, written = self._store.count(lacking), 0
+        for ids, embeddings in self._store.scroll(vector=IMAGE_VECTOR, query_filter=lacking, batch_size=batch_size):
+            self._store.update_vectors(ids, vector, self.project(stored, embeddings))
+            written += len(ids)
+            advance(len(ids), total)
+        if stored.state is not CriterionState.MATERIALIZED:
+            self._remember(stored.in_state(CriterionState.MATERIALIZED))
+        return written
+
+    def drop(self, name: str) -> None:
+        """Forget a criterion, and remove its named vector where it has one."""
+        self.refresh()
+        stored = self.find(name)
+        if stored.has_vector:
+            # searches go back to the scan before the vector goes, so none meets one that is half gone
+            self._remember(stored.in_state(CriterionState.BUILDING))
+            self._store.drop_vector(stored.criterion.vector_name)
+        self._store.update_metadata(StoredCriterion.removal(name))
+        self.refresh()
+
+    def _remember(self, stored: StoredCriterion) -> None:
+        self._store.update_metadata(stored.to_entry())
+        self._manifest = replace(self._manifest, criteria={**self._manifest.criteria, stored.criterion.name: stored})

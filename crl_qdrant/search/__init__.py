@@ -1,0 +1,5 @@
+"""Ways to find points by criterion."""
+
+from crl_qdrant.search.hit import Hit
+
+__all__ = ["Hit"]

@@ -1,0 +1,73 @@
+"""Where a collection lives: a directory, this process's memory, or a Qdrant server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from qdrant_client import QdrantClient
+
+from crl_qdrant.errors import InputError, StoreError
+from crl_qdrant.stores.store import Record, Scored, Store, WithPayload
+
+__all__ = ["Location", "Record", "Scored", "Store", "WithPayload", "create_store", "open_store"]
+
+Location: TypeAlias = "str | os.PathLike[str] | QdrantClient"
+
+
+def create_store(location: Location, name: str, vectors: Mapping[str, int], metadata: Mapping[str, Any]) -> Store:
+    """A new collection `name` with these named vectors (name -> dimension).
+
+    Args:
+        location: a directory (Qdrant Edge), ":memory:" (qdrant-client's local mode), an http(s) URL of a server,
+            whose API key is read from QDRANT_API_KEY, or a ready `QdrantClient`.
+
+    Raises:
+        InputError: not a location.
+        ExistsError: the name is taken.
+        StoreError: the store cannot be reached or written.
+    """
+    target = _resolved(location)
+    if isinstance(target, QdrantClient):
+        from crl_qdrant.stores.client import ClientStore
+
+        return ClientStore.create(target, name, vectors, metadata, owned=target is not location)
+    from crl_qdrant.stores.edge import EdgeStore
+
+    return EdgeStore.create(target / name, vectors, metadata)
+
+
+def open_store(location: Location, name: str) -> Store:
+    """The collection `name`; see `create_store` for locations.
+
+    Raises:
+        InputError: not a location.
+        NotFoundError: no such collection.
+        LockedError: another process holds the directory.
+        StoreError: the store cannot be reached or read.
+    """
+    target = _resolved(location)
+    if isinstance(target, QdrantClient):
+        from crl_qdrant.stores.client import ClientStore
+
+        return ClientStore.open(target, name, owned=target is not location)
+    from crl_qdrant.stores.edge import EdgeStore
+
+    return EdgeStore.open(target / name)
+
+
+def _resolved(location: Location) -> QdrantClient | Path:
+    if isinstance(location, QdrantClient):
+        return location
+    if not isinstance(location, (str, os.PathLike)) or not str(location):
+        raise InputError(f"location is a directory, ':memory:', an http(s) URL or a QdrantClient, got {location!r}")
+    if location == ":memory:":
+        return QdrantClient(":memory:")
+    if str(location).startswith(("http://", "https://")):
+        try:
+            return QdrantClient(url=str(location), api_key=os.environ.get("QDRANT_API_KEY"))
+        except ValueError as error:
+            raise StoreError(f"{location} is not the address of a Qdrant server: {error}") from error
+    return Path(location)

@@ -1,0 +1,233 @@
+"""A collection behind qdrant-client: a Qdrant server, Qdrant Cloud, or the client's own local mode."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+from qdrant_client import models, QdrantClient
+from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
+
+from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.errors import ExistsError, FilterError, NotFoundError, StoreError
+from crl_qdrant.points import Payload, PointId
+from crl_qdrant.stores.store import Record, Scored, WithPayload
+
+__all__ = ["ClientStore"]
+
+
+class ClientStore:
+    """One collection of a `QdrantClient`. Use `create` or `open`; an `owned` client is closed with the store."""
+
+    def __init__(self, client: QdrantClient, collection_name: str, *, owned: bool) -> None:
+        self._client = client
+        self._name = collection_name
+        self._owned = owned
+        # local mode is plain Python data that concurrent writes corrupt; a server needs no lock of ours
+        local = client.init_options.get("location") == ":memory:" or client.init_options.get("path")
+        self._lock: Any = threading.RLock() if local else nullcontext()
+
+    @classmethod
+    def create(
+        cls,
+        client: QdrantClient,
+        collection_name: str,
+        vectors: Mapping[str, int],
+        metadata: Mapping[str, Any],
+        *,
+        owned: bool = False,
+    ) -> ClientStore:
+        """A new collection with these named vectors (name -> dimension), compared by cosine.
+
+        Raises:
+            ExistsError: there is a collection of that name.
+            StoreError: the server cannot be reached or refuses.
+        """
+        store = cls(client, collection_name, owned=owned)
+        with store._call("creating the collection"):
+            if client.collection_exists(collection_name):
+                raise ExistsError(f"there is a collection {collection_name!r} already; open it, or choose another name")
+            client.create_collection(
+                collection_name,
+                vectors_config={
+                    name: models.VectorParams(size=size, distance=models.Distance.COSINE)
+                    for name, size in vectors.items()
+                },
+                metadata=dict(metadata),
+            )
+        return store
+
+    @classmethod
+    def open(cls, client: QdrantClient, collection_name: str, *, owned: bool = False) -> ClientStore:
+        """A collection that is there.
+
+        Raises:
+            NotFoundError: there is none of that name; the message lists those there are.
+            StoreError: the server cannot be reached.
+        """
+        store = cls(client, collection_name, owned=owned)
+        with store._call("opening the collection"):
+            if not client.collection_exists(collection_name):
+                others = sorted(each.name for each in client.get_collections().collections)
+                raise NotFoundError(
+                    f"there is no collection {collection_name!r}; "
+                    + (f"there are: {', '.join(others)}" if others else "there is none at all")
+                )
+        return store
+
+    def metadata(self) -> dict[str, Any]:
+        # a key set to null is a removed one, whether or not the server keeps it
+        return {key: value for key, value in (self._config().metadata or {}).items() if value is not None}
+
+    def update_metadata(self, entries: Mapping[str, Any]) -> None:
+        with self._call("writing the collection's metadata"):
+            self._client.update_collection(self._name, metadata=dict(entries))
+
+    def vector_sizes(self) -> dict[str, int]:
+        vectors = self._config().params.vectors
+        return {name: each.size for name, each in vectors.items()} if isinstance(vectors, dict) else {}
+
+    def create_vector(self, name: str, size: int) -> None:
+        if self.vector_sizes().get(name) == size:
+            return
+        config = models.DenseVectorNameConfig(
+            dense=models.DenseVectorConfig(size=size, distance=models.Distance.COSINE)
+        )
+        with self._call(f"adding the named vector {name} (this needs Qdrant 1.18 or newer)"):
+            self._client.create_vector_name(self._name, name, config)
+
+    def drop_vector(self, name: str) -> None:
+        if name in self.vector_sizes():
+            with self._call(f"dropping the named vector {name}"):
+                self._client.delete_vector_name(self._name, name)
+
+    def upsert(self, ids: Sequence[PointId], vectors: Mapping[str, Float32Array], payloads: Sequence[Payload]) -> None:
+        batch = models.Batch(
+            ids=list(ids), vectors={name: rows.tolist() for name, rows in vectors.items()}, payloads=list(payloads)
+        )
+        with self._call("writing points"):
+            self._client.upsert(self._name, batch, wait=True)
+
+    def update_vectors(self, ids: Sequence[PointId], name: str, rows: Float32Array) -> None:
+        points = [
+            models.PointVectors(id=point_id, vector={name: row})
+            for point_id, row in zip(ids, rows.tolist(), strict=True)
+        ]
+        with self._call(f"writing the named vector {name}"):
+            self._client.update_vectors(self._name, points, wait=True)
+
+    def delete(self, ids: Sequence[PointId]) -> None:
+        with self._call("deleting points"):
+            self._client.delete(self._name, models.PointIdsList(points=list(ids)), wait=True)
+
+    def count(self, query_filter: models.Filter | None = None) -> int:
+        with self._call("counting points"):
+            return self._client.count(self._name, count_filter=_checked(query_filter), exact=True).count
+
+    def query(
+        self,
+        vector: Float32Array,
+        *,
+        using: str,
+        limit: int,
+        query_filter: models.Filter | None = None,
+        with_payload: WithPayload = True,
+    ) -> list[Scored]:
+        with self._call("searching"):
+            found = self._client.query_points(
+                self._name,
+                query=vector.tolist(),
+                using=using,
+                limit=limit,
+                query_filter=_checked(query_filter),
+                with_payload=with_payload,
+            ).points
+        return [Scored(_plain(point.id), point.score, point.payload) for point in found]
+
+    def retrieve(
+        self, ids: Sequence[PointId], *, vector: str | None = None, with_payload: WithPayload = True
+    ) -> list[Record]:
+        with self._call("reading points"):
+            found = self._client.retrieve(
+                self._name, list(ids), with_payload=with_payload, with_vectors=[vector] if vector else False
+            )
+        return [Record(_plain(p.id), p.payload, _vector(p, vector) if vector else None) for p in found]
+
+    def scroll(
+        self, *, vector: str, query_filter: models.Filter | None = None, batch_size: int = 1024
+    ) -> Iterator[tuple[list[PointId], Float32Array]]:
+        present = models.HasVectorCondition(has_vector=vector)
+        wanted = _checked(query_filter)
+        conditions = models.Filter(must=[present] if wanted is None else [present, wanted])
+        for points in self._pages(conditions, batch_size, with_vectors=[vector]):
+            yield [_plain(p.id) for p in points], np.array([_vector(p, vector) for p in points], dtype=np.float32)
+
+    def scroll_ids(self, query_filter: models.Filter | None = None) -> Iterator[list[PointId]]:
+        for points in self._pages(_checked(query_filter), 10_000, with_vectors=False):
+            yield [_plain(point.id) for point in points]
+
+    def optimize(self) -> None:
+        """A server builds its indexes by itself, local mode has none."""
+
+    def close(self) -> None:
+        if self._owned:
+            self._client.close()
+
+    def _config(self) -> models.CollectionConfig:
+        with self._call("reading the collection's configuration"):
+            return self._client.get_collection(self._name).config
+
+    def _pages(
+        self, conditions: models.Filter | None, size: int, *, with_vectors: bool | list[str]
+    ) -> Iterator[list[models.Record]]:
+        offset: Any = None
+        while True:
+            with self._call("reading points"):
+                points, offset = self._client.scroll(
+                    self._name,
+                    scroll_filter=conditions,
+                    limit=size,
+                    offset=offset,
+                    with_payload=False,
+                    with_vectors=with_vectors,
+                )
+            if points:
+                yield points
+            if offset is None:
+                return
+
+    @contextmanager
+    def _call(self, action: str) -> Iterator[None]:
+        """Hold the lock where one is needed, and give the client's errors our types and a word on what was done."""
+        with self._lock:
+            try:
+                yield
+            except ResponseHandlingException as error:
+                raise StoreError(f"{action}: the Qdrant server cannot be reached ({error}); is it running?") from error
+            except UnexpectedResponse as error:
+                if error.status_code in (401, 403):
+                    hint = "; set QDRANT_API_KEY or pass a QdrantClient with its api_key"
+                    raise StoreError(f"{action}: the Qdrant server refused the key{hint}") from error
+                raise StoreError(f"{action}: {error}") from error
+            except (ApiException, ValueError, KeyError) as error:  # local mode raises built-in errors
+                if isinstance(error, FilterError):
+                    raise
+                raise StoreError(f"{action}: {error}") from error
+
+
+def _checked(query_filter: models.Filter | None) -> models.Filter | None:
+    if query_filter is not None and not isinstance(query_filter, models.Filter):
+        raise FilterError(f"query_filter is a qdrant_client.models.Filter, got {type(query_filter).__name__}")
+    return query_filter
+
+
+def _plain(point_id: Any) -> PointId:
+    return point_id if isinstance(point_id, int) else str(point_id)
+
+
+def _vector(point: models.Record, name: str) -> list[float] | None:
+    value = point.vector.get(name) if isinstance(point.vector, dict) else None
+    return value if isinstance(value, list) else None  # type: ignore[return-value]

@@ -1,0 +1,241 @@
+"""A collection in Qdrant Edge: the server's engine inside this process, in one directory of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast, Final
+
+import numpy as np
+import qdrant_edge as edge
+from qdrant_client import models
+
+from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.errors import ExistsError, LockedError, NotFoundError, StoreError
+from crl_qdrant.points import Payload, PointId
+from crl_qdrant.stores.edge_filter import edge_filter
+from crl_qdrant.stores.store import Record, Scored, WithPayload
+
+__all__ = ["EdgeStore"]
+
+_SHARD: Final = "shard"
+_METADATA: Final = "metadata.json"
+
+
+class EdgeStore:
+    """One directory: the shard and, beside it, the collection's metadata as a JSON file (Edge keeps none).
+
+    Use `create` or `open`; one process at a time can hold a directory.
+    """
+
+    def __init__(self, directory: Path, shard: edge.EdgeShard) -> None:
+        self._directory = directory
+        self._shard = shard
+        self._metadata: dict[str, Any] = json.loads((directory / _METADATA).read_text(encoding="utf-8"))
+
+    @classmethod
+    def create(cls, directory: Path, vectors: Mapping[str, int], metadata: Mapping[str, Any]) -> EdgeStore:
+        """A new collection with these named vectors (name -> dimension), compared by cosine.
+
+        Raises:
+            ExistsError: the directory is there already.
+            StoreError: it cannot be written.
+        """
+        if directory.exists():
+            raise ExistsError(f"{directory} exists already; open it, or choose another name or location")
+        config = edge.EdgeConfig(
+            vectors={
+                name: edge.EdgeVectorParams(size=size, distance=edge.Distance.Cosine) for name, size in vectors.items()
+            }
+        )
+        with _translated(f"creating {directory}"):
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            # made complete under another name, then renamed: a killed process leaves no half collection behind
+            draft = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+            try:
+                edge.EdgeShard.create(str(draft / _SHARD), config).close()
+                _write_atomically(draft / _METADATA, metadata)
+                draft.chmod(0o777 & ~_umask())
+                draft.rename(directory)
+            except BaseException:
+                shutil.rmtree(draft, ignore_errors=True)
+                raise
+        return cls.open(directory)
+
+    @classmethod
+    def open(cls, directory: Path) -> EdgeStore:
+        """The collection in a directory.
+
+        Raises:
+            NotFoundError: there is none; the message lists its neighbours.
+            LockedError: another process, or another object of this one, has it open.
+            StoreError: it cannot be read.
+        """
+        if not (directory / _METADATA).is_file():
+            others = sorted(path.parent.name for path in directory.parent.glob(f"*/{_METADATA}"))
+            raise NotFoundError(
+                f"there is no collection {directory.name!r} in {directory.parent}; "
+                + (f"there are: {', '.join(others)}" if others else "there is none at all")
+            )
+        with _translated(f"opening {directory}"):
+            return cls(directory, edge.EdgeShard.load(str(directory / _SHARD)))
+
+    def metadata(self) -> dict[str, Any]:
+        return dict(self._metadata)
+
+    def update_metadata(self, entries: Mapping[str, Any]) -> None:
+        merged = {key: value for key, value in (self._metadata | dict(entries)).items() if value is not None}
+        with _translated("writing the collection's metadata"):
+            _write_atomically(self._directory / _METADATA, merged)
+        self._metadata = merged
+
+    def vector_sizes(self) -> dict[str, int]:
+        # Edge has no call for this; it keeps its own record up to date with every change
+        config = json.loads((self._directory / _SHARD / "edge_config.json").read_text(encoding="utf-8"))
+        return {name: int(parameters["size"]) for name, parameters in config["vectors"].items()}
+
+    def create_vector(self, name: str, size: int) -> None:
+        self._update(
+            f"adding the named vector {name}",
+            edge.UpdateOperation.create_dense_vector(name, size, edge.Distance.Cosine),
+        )
+
+    def drop_vector(self, name: str) -> None:
+        if name in self.vector_sizes():
+            self._update(f"dropping the named vector {name}", edge.UpdateOperation.delete_vector_name(name))
+
+    def upsert(self, ids: Sequence[PointId], vectors: Mapping[str, Float32Array], payloads: Sequence[Payload]) -> None:
+        # Edge takes float32 rows as they are, twice as fast as lists; its type stubs know lists only
+        rows = cast("dict[str, list[list[float]]]", vectors)
+        points = [
+            edge.Point(point_id, {name: each[index] for name, each in rows.items()}, payloads[index])
+            for index, point_id in enumerate(ids)
+        ]
+        self._update("writing points", edge.UpdateOperation.upsert_points(points))
+
+    def update_vectors(self, ids: Sequence[PointId], name: str, rows: Float32Array) -> None:
+        vectors = [edge.PointVectors(point_id, {name: row}) for point_id, row in zip(ids, rows, strict=True)]
+        self._update(f"writing the named vector {name}", edge.UpdateOperation.update_vectors(vectors))
+
+    def delete(self, ids: Sequence[PointId]) -> None:
+        self._update("deleting points", edge.UpdateOperation.delete_points(list(ids)))
+
+    def count(self, query_filter: models.Filter | None = None) -> int:
+        with _translated("counting points"):
+            return self._shard.count(edge.CountRequest(filter=edge_filter(query_filter)))
+
+    def query(
+        self,
+        vector: Float32Array,
+        *,
+        using: str,
+        limit: int,
+        query_filter: models.Filter | None = None,
+        with_payload: WithPayload = True,
+    ) -> list[Scored]:
+        request = edge.QueryRequest(
+            limit=limit,
+            query=edge.Query.Nearest(cast("list[float]", vector), using=using),
+            filter=edge_filter(query_filter),
+            with_payload=with_payload,
+        )
+        with _translated("searching"):
+            found = self._shard.query(request)
+        return [Scored(_plain(point.id), point.score, point.payload) for point in found]
+
+    def retrieve(
+        self, ids: Sequence[PointId], *, vector: str | None = None, with_payload: WithPayload = True
+    ) -> list[Record]:
+        with _translated("reading points"):
+            found = self._shard.retrieve(list(ids), with_payload, [vector] if vector else False)
+        return [Record(_plain(p.id), p.payload, _vector(p, vector) if vector else None) for p in found]
+
+    def scroll(
+        self, *, vector: str, query_filter: models.Filter | None = None, batch_size: int = 1024
+    ) -> Iterator[tuple[list[PointId], Float32Array]]:
+        present = edge.HasVectorCondition(vector)
+        wanted = edge_filter(query_filter)
+        conditions = edge.Filter(must=[present] if wanted is None else [present, wanted])
+        for points in self._pages(conditions, batch_size, with_vector=[vector]):
+            yield [_plain(p.id) for p in points], np.array([_vector(p, vector) for p in points], dtype=np.float32)
+
+    def scroll_ids(self, query_filter: models.Filter | None = None) -> Iterator[list[PointId]]:
+        for points in self._pages(edge_filter(query_filter), 10_000, with_vector=False):
+            yield [_plain(point.id) for point in points]
+
+    def optimize(self) -> None:
+        with _translated("building the index"):
+            self._shard.optimize()
+
+    def close(self) -> None:
+        with _translated("closing"):
+            self._shard.close()
+
+    def _update(self, action: str, operation: edge.UpdateOperation) -> None:
+        with _translated(action):
+            self._shard.update(operation)
+
+    def _pages(
+        self, conditions: edge.Filter | None, size: int, *, with_vector: bool | list[str]
+    ) -> Iterator[list[edge.Record]]:
+        offset = None
+        while True:
+            request = edge.ScrollRequest(
+                offset=offset, limit=size, filter=conditions, with_payload=False, with_vector=with_vector
+            )
+            with _translated("reading points"):
+                points, offset = self._shard.scroll(request)
+            if points:
+                yield points
+            if offset is None:
+                return
+
+
+def _plain(point_id: int | str | uuid.UUID) -> PointId:
+    return str(point_id) if isinstance(point_id, uuid.UUID) else point_id
+
+
+def _vector(point: edge.Record, name: str) -> list[float] | None:
+    # all our vectors are named and dense; the stubs allow every kind
+    return cast("dict[str, list[float]]", point.vector or {}).get(name)
+
+
+def _write_atomically(path: Path, content: Mapping[str, Any]) -> None:
+    """The new content or the old one, whatever happens: written beside, flushed to disk, renamed over."""
+    draft = path.with_suffix(".tmp")
+    with draft.open("w", encoding="utf-8") as file:
+        json.dump(content, file, ensure_ascii=False)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def _translated(action: str) -> Iterator[None]:
+    """Edge raises bare Exceptions with good texts: keep the text, give it a type and say what was being done."""
+    try:
+        yield
+    except (StoreError, ExistsError, NotFoundError):
+        raise
+    except Exception as error:
+        text = str(error)
+        if "WouldBlock" in text:
+            raise LockedError(
+                f"{action}: the collection is open already, in another process or in another object of this one; "
+                "close that first, or run a Qdrant server and pass its URL as location where several processes need it"
+            ) from error
+        if "Shard is not initialized" in text:
+            raise StoreError(f"{action}: this collection was closed; open it again") from error
+        raise StoreError(f"{action}: {text}") from error

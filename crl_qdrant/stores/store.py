@@ -1,0 +1,92 @@
+"""What we need of a vector store. Two implementations: Qdrant Edge and qdrant-client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from qdrant_client import models
+
+from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.points import Payload, PointId
+
+__all__ = ["Record", "Scored", "Store", "WithPayload"]
+
+WithPayload = bool | list[str]
+
+
+class Scored(NamedTuple):
+    """A point found by a search."""
+
+    id: PointId
+    score: float
+    payload: Payload | None
+
+
+class Record(NamedTuple):
+    """A stored point; `vector` is one named vector [d], where one was asked for and the point has it."""
+
+    id: PointId
+    payload: Payload | None
+    vector: list[float] | None
+
+
+class Store(Protocol):
+    """One collection in a vector store. Every method may raise StoreError; writes return when they are durable."""
+
+    def metadata(self) -> dict[str, Any]:
+        """The JSON values kept with the collection."""
+
+    def update_metadata(self, entries: Mapping[str, Any]) -> None:
+        """Set these keys in one step and leave the others; a value of None removes its key."""
+
+    def vector_sizes(self) -> dict[str, int]:
+        """The collection's named vectors and their dimensions."""
+
+    def create_vector(self, name: str, size: int) -> None:
+        """Add a named vector, compared by cosine, to the live collection; nothing where it is there already."""
+
+    def drop_vector(self, name: str) -> None:
+        """Remove a named vector from the collection and all its points; nothing where it is not there."""
+
+    def upsert(self, ids: Sequence[PointId], vectors: Mapping[str, Float32Array], payloads: Sequence[Payload]) -> None:
+        """Write N whole points; each of `vectors` is [N, size]."""
+
+    def update_vectors(self, ids: Sequence[PointId], name: str, rows: Float32Array) -> None:
+        """Write one named vector, rows [N, size], of N points that exist; their other vectors stay."""
+
+    def delete(self, ids: Sequence[PointId]) -> None:
+        """Remove points; ids that are not there are no error."""
+
+    def count(self, query_filter: models.Filter | None = None) -> int:
+        """Exact number of points that match."""
+
+    def query(
+        self,
+        vector: Float32Array,
+        *,
+        using: str,
+        limit: int,
+        query_filter: models.Filter | None = None,
+        with_payload: WithPayload = True,
+    ) -> list[Scored]:
+        """The `limit` points nearest to vector [size] in the named vector `using`, best first."""
+
+    def retrieve(
+        self, ids: Sequence[PointId], *, vector: str | None = None, with_payload: WithPayload = True
+    ) -> list[Record]:
+        """Those of the points that exist, in no particular order."""
+
+    def scroll(
+        self, *, vector: str, query_filter: models.Filter | None = None, batch_size: int = 1024
+    ) -> Iterator[tuple[list[PointId], Float32Array]]:
+        """All matching points that have the named vector, in batches: ids and rows [B, size]."""
+
+    def scroll_ids(self, query_filter: models.Filter | None = None) -> Iterator[list[PointId]]:
+        """Ids of all matching points, in batches."""
+
+    def optimize(self) -> None:
+        """Build the engine's indexes now; nothing where the engine does so by itself."""
+
+    def close(self) -> None:
+        """Let go of files and connections; further calls are errors."""
