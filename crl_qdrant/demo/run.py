@@ -1,0 +1,135 @@
+"""The demo: render a catalogue, store it, search it by criterion, measure, and show it on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+import torch
+
+from crl_qdrant.collection import CRLCollection
+from crl_qdrant.criterion import Criterion
+from crl_qdrant.demo.products import ATTRIBUTES, Product, sample_products
+from crl_qdrant.demo.render import render
+from crl_qdrant.errors import NotFoundError
+from crl_qdrant.evaluation.metrics import mean_average_precision
+from crl_qdrant.ingest import Item
+from crl_qdrant.search import Hit
+
+__all__ = ["CRITERIA", "DemoResult", "run_demo"]
+
+# Sentences that no caption of the encoder's training had.
+_PROMPTS: Final = {
+    "silhouette": "merchandise shaped like a {}",
+    "colour": "merchandise whose colour is {}",
+    "pattern": "merchandise with a {} surface",
+    "count": "merchandise, {} in number",
+}
+CRITERIA: Final = tuple(
+    Criterion(name, [word for phrasings in values.values() for word in phrasings], prompt=_PROMPTS[name])
+    for name, values in ATTRIBUTES.items()
+)
+_SEED: Final = 2025
+_QUERIES: Final = 6
+_HITS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """What the demo measured and wrote.
+
+    Attributes:
+        precision: per criterion, leave-one-out mAP in [0, 1] of the raw and of the conditional representations.
+        page: the page that shows the searches.
+    """
+
+    precision: dict[str, tuple[float, float]]
+    page: Path
+
+
+def run_demo(out: Path, *, number: int = 2000, device: str = "auto", progress: bool | None = None) -> DemoResult:
+    """Make the demo in a folder; run again, it uses what is there.
+
+    Args:
+        out: folder for the collection, the pictures and `index.html`.
+        number: products to render.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        progress: bars on the terminal; None: where there is a terminal.
+
+    Raises:
+        LockedError: another process has the folder's collection open.
+        StoreError: the folder cannot be written.
+    """
+    products = sample_products(number, seed=_SEED)
+    pictures = out / "images"
+    pictures.mkdir(parents=True, exist_ok=True)
+    with _collection(out / "collection", device) as collection:
+        collection.ingest(_items(products, pictures), total=number, progress=progress)
+        for criterion in CRITERIA:
+            collection.define(criterion)
+            collection.materialize(criterion.name, progress=progress)
+        collection.optimize()
+        precision = {criterion.name: _precision(collection, criterion.name, products) for criterion in CRITERIA}
+        page = out / "index.html"
+        page.write_text(_page(collection, products, precision), encoding="utf-8")
+    return DemoResult(precision, page)
+
+
+def _collection(location: Path, device: str) -> CRLCollection:
+    try:
+        return CRLCollection.open("products", location=location, device=device)
+    except NotFoundError:
+        return CRLCollection.create("products", location=location, encoder="demo", device=device)
+
+
+def _items(products: Sequence[Product], pictures: Path) -> Iterator[Item]:
+    for number, product in enumerate(products):
+        path = pictures / f"{number:05d}.png"
+        if not path.exists():
+            draft = path.with_suffix(".tmp")
+            render(product).save(draft, format="png")
+            draft.rename(path)  # a picture that is there is whole
+        yield Item(
+            number, image=path, payload={**product.attributes(), "title": product.title, "image": f"images/{path.name}"}
+        )
+
+
+def _precision(collection: CRLCollection, criterion: str, products: Sequence[Product]) -> tuple[float, float]:
+    measured = []
+    for each in (None, criterion):
+        ids, representations = collection.representations(each)
+        labels = [products[int(number)].attributes()[criterion] for number in ids]
+        measured.append(mean_average_precision(torch.from_numpy(representations), labels))
+    return measured[0], measured[1]
+
+
+def _page(collection: CRLCollection, products: Sequence[Product], precision: dict[str, tuple[float, float]]) -> str:
+    queries: list[dict[str, Any]] = []
+    for number in _distinct(products):
+        rows: list[tuple[str | None, list[Hit]]] = [
+            (criterion, collection.search(like=number, criterion=criterion, limit=_HITS))
+            for criterion in (None, *collection.criteria)
+        ]
+        queries.append({"product": products[number], "image": f"images/{number:05d}.png", "rows": rows})
+    environment = jinja2.Environment(loader=jinja2.PackageLoader("crl_qdrant.demo", ""), autoescape=True)
+    template = environment.get_template("page.html.jinja")
+    return template.render(queries=queries, precision=precision, number=len(products))
+
+
+def _distinct(products: Sequence[Product]) -> list[int]:
+    """The first products no two of which share a silhouette, colour or pattern."""
+    chosen: list[int] = []
+    for number, product in enumerate(products):
+        if all(
+            product.silhouette != products[other].silhouette
+            and product.colour != products[other].colour
+            and product.pattern != products[other].pattern
+            for other in chosen
+        ):
+            chosen.append(number)
+        if len(chosen) == _QUERIES:
+            break
+    return chosen
