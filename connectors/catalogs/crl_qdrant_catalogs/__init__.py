@@ -1,0 +1,1 @@
+"""Catalogue readers for crl-qdrant: tables (CSV, TSV) and folders of images."""

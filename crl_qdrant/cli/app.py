@@ -1,0 +1,55 @@
+"""The program `crl-qdrant`. Commands import what they need when they run, so that --help is quick."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from crl_qdrant import __version__
+from crl_qdrant.cli import criteria, demo, info, ingest, search
+from crl_qdrant.errors import CRLError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="crl-qdrant",
+    help="Conditional visual search for Qdrant: alike in one respect, not overall.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.demo)
+app.command("ingest")(ingest.ingest)
+app.command("search")(search.search)
+app.add_typer(criteria.app, name="criteria")
+app.command("materialize")(criteria.materialize)
+app.command("info")(info.info)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Conditional visual search for Qdrant: alike in one respect, not overall."""
+
+
+def main() -> None:
+    """Run the program; an error of ours is one line on standard error and exit status 1, Ctrl-C is 130."""
+    try:
+        app()
+    except CRLError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""`crl-qdrant demo`: see what the package does, without data of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crl_qdrant.cli.options import AsJson, Device, print_json
+
+__all__ = ["demo"]
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("crl-demo"),
+    products: Annotated[int, typer.Option(min=100, help="How many products to render.")] = 2000,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Render a catalogue, search it by criterion, and write a page that shows the difference."""
+    from crl_qdrant.demo.run import run_demo
+
+    try:
+        result = run_demo(out, number=products, device=device)
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
+    if as_json:
+        measured = {name: {"raw": raw, "conditional": mine} for name, (raw, mine) in result.precision.items()}
+        print_json({"mAP": measured, "page": str(result.page)})
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("criterion", "mAP, plain search", "mAP, by criterion")
+    for name, (raw, conditional) in result.precision.items():
+        table.add_row(name, f"{raw:.3f}", f"{conditional:.3f}")
+    console = Console()
+    console.print(table)
+    console.print(f"Open {result.page} in a browser to see it.", soft_wrap=True)

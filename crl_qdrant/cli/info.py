@@ -1,0 +1,27 @@
+"""`crl-qdrant info`: what a collection holds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from crl_qdrant.cli.options import AsJson, Collection, Location, open_collection, print_json
+
+__all__ = ["info"]
+
+
+def info(location: Location = "./data", collection: Collection = "products", as_json: AsJson = False) -> None:
+    """Show a collection's size, encoder and criteria."""
+    with open_collection(collection, location) as products:
+        content = products.info()
+    if as_json:
+        print_json(asdict(content))
+        return
+    typer.echo(
+        f"{content.name}: {content.points} points, {content.dimension} dimensions, encoder {content.encoder or 'none'}"
+    )
+    for each in content.criteria:
+        typer.echo(
+            f"  {each.name}: {len(each.words)} words, {each.rank} dimensions, {each.state.value}, {each.points} points"
+        )

@@ -1,0 +1,110 @@
+"""`crl-qdrant ingest`: a catalogue into a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sized
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, TYPE_CHECKING
+
+import typer
+
+from crl_qdrant.cli.options import AsJson, Collection, Device, Location, print_json, print_rejected
+from crl_qdrant.errors import EmbeddingError, InputError, NotFoundError
+
+if TYPE_CHECKING:
+    from crl_qdrant import CRLCollection, Item
+    from crl_qdrant.embeddings import Float32Array
+
+__all__ = ["ingest"]
+
+
+def ingest(
+    source: Annotated[Path, typer.Argument(help="A CSV or TSV file, or a folder of images.")],
+    images: Annotated[Path | None, typer.Option(help="The folder of the pictures of a CSV or TSV file.")] = None,
+    id_column: Annotated[str | None, typer.Option(help="The column of the items' keys.")] = None,
+    image_column: Annotated[
+        str | None, typer.Option(help="The column of the pictures' file names; without it, <key>.jpg, .png, …")
+    ] = None,
+    embeddings: Annotated[
+        Path | None, typer.Option(help="A .npy file [N, d] with one embedding for each row, instead of an encoder.")
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help='For a new collection: "demo" or "open_clip:<model>/<pretrained>".')
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Items embedded and written at once.")] = 128,
+    stop_on_error: Annotated[bool, typer.Option(help="Stop at the first item that cannot be stored.")] = False,
+    location: Location = "./data",
+    collection: Collection = "products",
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Store a catalogue. Stopped at any time and run again, it goes on where it was."""
+    from crl_qdrant.catalogs import CatalogOptions, find_reader
+
+    items = find_reader(source).read(source, CatalogOptions(images, id_column, image_column))
+    vectors = None if embeddings is None else _load(embeddings)
+    total = len(items) if isinstance(items, Sized) else None
+    if vectors is not None:
+        if total is not None and total != len(vectors):
+            raise EmbeddingError(
+                f"{embeddings} has {len(vectors)} rows and {source} has {total} items; each item needs one"
+            )
+        items = _with_embeddings(items, vectors)
+    with _open_or_create(
+        collection, location, encoder, device, None if vectors is None else vectors.shape[1]
+    ) as products:
+        try:
+            report = products.ingest(
+                items, total=total, batch_size=batch_size, on_error="raise" if stop_on_error else "skip"
+            )
+        except KeyboardInterrupt:
+            typer.echo("stopped; the same command goes on from here", err=True)
+            raise typer.Exit(130) from None
+        products.optimize()
+    print_rejected(report)
+    if as_json:
+        print_json(
+            {
+                "written": report.written,
+                "unchanged": report.unchanged,
+                "rejected": [{"id": each.id, "reason": str(each.error)} for each in report.rejected],
+            }
+        )
+    else:
+        typer.echo(f"{report.written} written, {report.unchanged} unchanged, {len(report.rejected)} rejected")
+
+
+def _open_or_create(
+    collection: str, location: str, encoder: str | None, device: str, dimension: int | None
+) -> CRLCollection:
+    from crl_qdrant import CRLCollection
+
+    try:
+        return CRLCollection.open(collection, location=location, encoder=encoder, device=device)
+    except NotFoundError:
+        if encoder is None and dimension is None:
+            raise InputError(
+                f"there is no collection {collection!r} in {location} yet; to make it say what embeds its images: "
+                "--encoder demo, --encoder open_clip:<model>/<pretrained>, or --embeddings FILE.npy"
+            ) from None
+        size = None if encoder is not None else dimension
+        return CRLCollection.create(collection, location=location, encoder=encoder, dimension=size, device=device)
+
+
+def _load(path: Path) -> Float32Array:
+    import numpy as np
+
+    from crl_qdrant.embeddings import matrix
+
+    try:
+        return matrix(np.load(path), what=str(path))
+    except (OSError, ValueError) as error:
+        if isinstance(error, EmbeddingError):
+            raise
+        raise EmbeddingError(f"{path} cannot be read as a .npy file: {error}") from error
+
+
+def _with_embeddings(items: Iterable[Item], vectors: Float32Array) -> Iterator[Item]:
+    for item, vector in zip(items, vectors, strict=True):
+        yield replace(item, embedding=vector)
