@@ -73,7 +73,7 @@ def unit_vector(embedding: Any, *, what: str, dimension: int) -> Float32Array:
 
 
 def _scaled(array: Float32Array) -> Float32Array:
-    # the largest value is divided out first: squares of very large or very small float32 values leave its range
-    peak = np.abs(array).max(axis=1, keepdims=True)
-    scaled = array / peak
-    return np.asarray(scaled / np.linalg.norm(scaled, axis=1, keepdims=True), dtype=np.float32)
+    rows = array.astype(np.float64)  # squares of large or small float32 values leave float32's range
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    # rows of unit length stay as they are, to the bit: what was stored and read back is still the same embedding
+    return np.where(np.abs(norms - 1.0) < 1e-6, array, (rows / norms).astype(np.float32))

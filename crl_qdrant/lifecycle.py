@@ -97,7 +97,9 @@ class Criteria:
         self.refresh()
         fingerprint = criterion.fingerprint(self._manifest.encoder)
         existing = self._manifest.criteria.get(criterion.name)
-        if existing is not None and existing.fingerprint == fingerprint:
+        if existing is not None and (
+            existing.fingerprint == fingerprint or existing.criterion.to_dict() == criterion.to_dict()
+        ):
             return
         if existing is not None and existing.has_vector:
             raise ExistsError(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from qdrant_client import QdrantClient
 
 from crl_qdrant.errors import InputError, StoreError
 from crl_qdrant.stores.store import Record, Scored, Store, WithPayload
+
+_TIMEOUT_S: Final = 60  # writes wait until they are durable; the client's own 5 s is short for a large batch
 
 __all__ = ["Location", "Record", "Scored", "Store", "WithPayload", "create_store", "open_store"]
 
@@ -67,7 +69,9 @@ def _resolved(location: Location) -> QdrantClient | Path:
         return QdrantClient(":memory:")
     if str(location).startswith(("http://", "https://")):
         try:
-            return QdrantClient(url=str(location), api_key=os.environ.get("QDRANT_API_KEY"))
+            # the client would check the server's version in a thread that outlives an unreachable server's error
+            key = os.environ.get("QDRANT_API_KEY")
+            return QdrantClient(url=str(location), api_key=key, timeout=_TIMEOUT_S, check_compatibility=False)
         except ValueError as error:
             raise StoreError(f"{location} is not the address of a Qdrant server: {error}") from error
     return Path(location)

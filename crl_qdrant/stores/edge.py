@@ -17,7 +17,7 @@ import qdrant_edge as edge
 from qdrant_client import models
 
 from crl_qdrant.embeddings import Float32Array
-from crl_qdrant.errors import ExistsError, LockedError, NotFoundError, StoreError
+from crl_qdrant.errors import CRLError, ExistsError, LockedError, NotFoundError, StoreError
 from crl_qdrant.points import Payload, PointId
 from crl_qdrant.stores.edge_filter import edge_filter
 from crl_qdrant.stores.store import Record, Scored, WithPayload
@@ -227,7 +227,7 @@ def _translated(action: str) -> Iterator[None]:
     """Edge raises bare Exceptions with good texts: keep the text, give it a type and say what was being done."""
     try:
         yield
-    except (StoreError, ExistsError, NotFoundError):
+    except CRLError:
         raise
     except Exception as error:
         text = str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
 import qdrant_edge as edge
 from qdrant_client import models
 
@@ -75,6 +76,11 @@ def _slice(condition: models.SliceCondition) -> Any:
     return edge.SliceCondition(total=condition.slice.total, index=condition.slice.index)  # type: ignore[attr-defined]
 
 
+def _scalar(value: bool | int | str) -> Any:
+    # Edge takes a Python bool for an integer, and then matches no boolean; a NumPy one it takes as it is
+    return np.bool_(value) if isinstance(value, bool) else value
+
+
 def _datetimes(value: models.DatetimeRange) -> edge.RangeDateTime:
     bounds = {name: getattr(value, name) for name in ("gte", "gt", "lte", "lt")}
     return edge.RangeDateTime(**{name: bound and bound.isoformat() for name, bound in bounds.items()})
@@ -99,7 +105,7 @@ _CONDITIONS: Final[dict[type, Callable[[Any], Any]]] = {
     models.SliceCondition: _slice,
 }
 _VALUES: Final[dict[type, Callable[[Any], Any]]] = {
-    models.MatchValue: lambda v: edge.MatchValue(v.value),
+    models.MatchValue: lambda v: edge.MatchValue(_scalar(v.value)),
     models.MatchText: lambda v: edge.MatchText(v.text),
     models.MatchTextAny: lambda v: edge.MatchTextAny(v.text_any),
     models.MatchPhrase: lambda v: edge.MatchPhrase(v.phrase),

@@ -1,0 +1,49 @@
+"""Fixtures: both kinds of store, and the real catalogue where it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import ColourEncoder
+from qdrant_client import QdrantClient
+
+FASHION = Path(__file__).resolve().parents[2] / "shared" / "data" / "fashion-catalog"
+
+
+@pytest.fixture
+def encoder() -> ColourEncoder:
+    return ColourEncoder()
+
+
+@pytest.fixture(params=["edge", "client"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """Somewhere to create a collection in and to open it again from."""
+    if request.param == "edge":
+        yield tmp_path / "data"
+        return
+    client = QdrantClient(":memory:")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def fashion() -> dict[str, Any]:
+    """The real catalogue: ids, embeddings, labels, and words with their embeddings."""
+    if not FASHION.is_dir():
+        pytest.skip(f"the real catalogue is not at {FASHION}")
+    import polars as pl
+
+    table = pl.read_csv(FASHION / "catalog.csv", infer_schema_length=None)
+    return {
+        "directory": FASHION,
+        "ids": json.loads((FASHION / "ids.json").read_text()),
+        "embeddings": np.load(FASHION / "embeddings.npy"),
+        "table": table,
+        "words": json.loads((FASHION / "criterion_words.json").read_text()),
+        "texts": dict(np.load(FASHION / "criterion_embeddings.npz")),
+    }

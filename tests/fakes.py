@@ -1,0 +1,50 @@
+"""A colour encoder that needs no weights, pictures to go with it, and the paper's formula as it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+
+class ColourEncoder:
+    """Sees nothing but an image's mean colour, and reads nothing but the names of colours."""
+
+    name = "colours"
+    dimension = 4
+    colours: dict[str, tuple[int, int, int]] = {
+        "red": (255, 0, 0),
+        "green": (0, 255, 0),
+        "blue": (0, 0, 255),
+        "yellow": (255, 255, 0),
+        "white": (255, 255, 255),
+        "black": (0, 0, 0),
+    }
+
+    def encode_images(self, images: Sequence[Image.Image]) -> npt.NDArray[np.float64]:
+        means = [np.asarray(image, dtype=float).reshape(-1, 3).mean(axis=0) / 255 for image in images]
+        return np.array([[*mean, 0.5] for mean in means])
+
+    def encode_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+        rows = []
+        for text in texts:
+            named = [value for name, value in self.colours.items() if name in text]
+            rows.append([*(np.mean(named, axis=0) / 255 if named else (0.3, 0.3, 0.3)), 0.5])
+        return np.array(rows)
+
+
+def picture(colour: str | tuple[int, int, int], size: tuple[int, int] = (8, 8)) -> Image.Image:
+    return Image.new("RGB", size, colour)
+
+
+def unit(array: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    rows = np.asarray(array, dtype=np.float64)
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def conditional_cosines(images: npt.ArrayLike, texts: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The paper's formula in float64, as it is written: cosines of the rows of R = I Tᵀ, [N, N]."""
+    representation = unit(unit(images) @ unit(texts).T)
+    return representation @ representation.T

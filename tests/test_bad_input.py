@@ -1,0 +1,274 @@
+"""Every wrong input is answered by an error of ours that says what to do, and costs nothing that was stored."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import ColourEncoder, picture
+from PIL import Image
+from qdrant_client import models, QdrantClient
+
+from crl_qdrant import (
+    Criterion,
+    CriterionError,
+    CRLCollection,
+    CRLError,
+    EmbeddingError,
+    EncoderError,
+    EncoderMismatchError,
+    ExistsError,
+    ImageError,
+    InputError,
+    ManifestError,
+    NotFoundError,
+)
+
+
+@pytest.fixture
+def products(location: Any, encoder: ColourEncoder) -> CRLCollection:
+    made = CRLCollection.create("products", location=location, encoder=encoder)
+    made.add(ids=[1, 2], images=[picture("red"), picture("blue")])
+    made.define(Criterion("colour", ["red", "green", "blue"]))
+    return made
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="png")
+    return buffer.getvalue()
+
+
+def test_good_images_among_bad_ones_are_stored(products: CRLCollection, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("hello")
+    noise = png(Image.effect_noise((99, 99), 60))
+    images = [
+        picture("green"),
+        tmp_path / "text.png",
+        noise[:900],
+        Image.new("RGB", (0, 3)),
+        tmp_path / "gone.png",
+        picture("white"),
+    ]
+    report = products.add(ids=range(10, 16), images=images, batch_size=2)
+    assert report.written == 2
+    assert [each.id for each in report.rejected] == [11, 12, 13, 14]
+    assert all(isinstance(each.error, ImageError) for each in report.rejected)
+    assert [str(each).split(":")[0] for each in report.rejected] == ["11", "12", "13", "14"]
+    assert products.count() == 4
+
+
+def test_raise_stops_at_the_first_and_keeps_those_before(products: CRLCollection) -> None:
+    images = [picture("green"), picture("white"), picture("black"), b"no image", picture("yellow")]
+    with pytest.raises(ImageError, match="not an image"):
+        products.add(ids=range(10, 15), images=images, batch_size=2, on_error="raise")
+    assert {record.id for record in products._store.retrieve(range(10, 15))} == {10, 11, 12}
+
+
+def test_bad_embeddings_are_reported_row_by_row(location: Any) -> None:
+    products = CRLCollection.create("products", location=location, dimension=3)
+    rows = np.array([[1, 0, 0], [np.nan, 0, 1], [0, 0, 0], [np.inf, 0, 0], [0, 2, 0]])
+    report = products.add(ids=range(5), embeddings=rows, payloads=[{}, {}, {}, {}, {"bad": object()}])
+    assert report.written == 1
+    assert [each.id for each in report.rejected] == [1, 2, 3, 4]
+    assert "NaN" in str(report.rejected[0])
+    assert "all zeros" in str(report.rejected[1])
+    assert "JSON" in str(report.rejected[3])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"ids": [3]}, "either images or embeddings"),
+        ({"ids": [3], "images": [picture("red")], "embeddings": np.ones((1, 4))}, "either images or embeddings"),
+        ({"ids": [3, 4], "images": [picture("red")]}, "2 ids and 1 images"),
+        ({"ids": [3], "images": [picture("red")], "payloads": [{}, {}]}, "1 ids and 2 payloads"),
+        ({"ids": [3, 3], "images": [picture("red")] * 2}, "id 3 stands more than once"),
+        ({"ids": ["sku"], "images": [picture("red")]}, "uuid5"),
+        ({"ids": [3], "embeddings": np.ones((1, 5))}, "4 columns"),
+        ({"ids": [3, 4], "embeddings": np.ones((1, 4))}, "2 entries, got 1 rows"),
+        ({"ids": [3], "embeddings": np.ones(4)}, r"two dimensions \[N, d\], got shape \[4\]"),
+        ({"ids": [3], "embeddings": [["a", "b", "c", "d"]]}, "array of numbers"),
+        ({"ids": [3], "images": [picture("red")], "on_error": "ignore"}, 'on_error is "skip" or "raise"'),
+    ],
+)
+def test_a_call_that_cannot_be_right_stores_nothing(products: CRLCollection, arguments: dict, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        products.add(**arguments)
+    assert products.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "complaint"),
+    [
+        ({}, InputError, "got none"),
+        ({"image": picture("red"), "text": "red"}, InputError, "got image and text"),
+        ({"image": "gone.jpg"}, ImageError, "no image file gone.jpg"),
+        ({"text": " "}, InputError, "text must say something"),
+        ({"like": 99}, NotFoundError, "no point 99"),
+        ({"like": "sku"}, InputError, "uuid5"),
+        ({"embedding": np.zeros(4)}, EmbeddingError, "all zeros"),
+        ({"embedding": [np.nan, 0, 0, 0]}, EmbeddingError, "NaN"),
+        ({"embedding": np.ones(5)}, EmbeddingError, r"shape \[4\], got \[5\]"),
+        ({"embedding": np.ones((1, 4))}, EmbeddingError, r"shape \[4\], got \[1, 4\]"),
+        ({"text": "red", "criterion": "fabric"}, NotFoundError, "no criterion 'fabric'; there are: colour"),
+        ({"text": "red", "limit": 0}, InputError, "limit must be at least 1, got 0"),
+        ({"text": "red", "limit": -3}, InputError, "limit"),
+        ({"text": "red", "limit": 2.5}, InputError, "limit"),
+        ({"text": "red", "query_filter": {"must": []}}, InputError, r"models\.Filter, got dict"),
+    ],
+)
+def test_searches_that_cannot_be(products: CRLCollection, arguments: dict, error: type, complaint: str) -> None:
+    with pytest.raises(error, match=complaint):
+        products.search(**arguments)
+
+
+def test_a_query_that_has_no_part_in_the_criterion(location: Any) -> None:
+    products = CRLCollection.create("products", location=location, dimension=3)
+    products.add(ids=[1], embeddings=np.ones((1, 3)))
+    products.define(Criterion("flat", ["a", "b"], embeddings=np.eye(3)[:2]))
+    with pytest.raises(EmbeddingError, match="no part in the words of criterion 'flat'"):
+        products.search(embedding=[0, 0, 1], criterion="flat")
+
+
+def test_collections_that_are_there_or_not(location: Any, encoder: ColourEncoder) -> None:
+    with pytest.raises(NotFoundError, match="products"):
+        CRLCollection.open("products", location=location)
+    CRLCollection.create("products", location=location, encoder=encoder).close()
+    with pytest.raises(ExistsError, match="products"):
+        CRLCollection.create("products", location=location, encoder=encoder)
+    with pytest.raises(NotFoundError, match="there are: products"):
+        CRLCollection.open("shoes", location=location)
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", 7])
+def test_collection_names_that_cannot_be(name: object, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="name"):
+        CRLCollection.create(name, location=tmp_path, dimension=3)  # type: ignore[arg-type]
+
+
+def test_creating_needs_an_encoder_or_a_dimension(tmp_path: Path, encoder: ColourEncoder) -> None:
+    for arguments, complaint in (
+        ({}, "dimension=512"),
+        ({"dimension": 1}, "from 2 to 65536, got 1"),
+        ({"dimension": "512"}, "from 2 to 65536"),
+        ({"encoder": encoder, "dimension": 7}, "gives 4 dimensions, not 7"),
+        ({"dimension": 3, "location": ""}, "location is a directory"),
+    ):
+        with pytest.raises(InputError, match=complaint):
+            CRLCollection.create("products", **{"location": tmp_path, **arguments})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_encoder_than_the_one_that_wrote_is_refused(location: Any, encoder: ColourEncoder) -> None:
+    class Other(ColourEncoder):
+        name = "another"
+
+    class Longer(ColourEncoder):
+        dimension = 5
+
+    CRLCollection.create("products", location=location, encoder=encoder).close()
+    for given, complaint in (
+        (Other(), "'colours' .* 'another'"),
+        ("demo", "'colours' .* 'demo'"),
+        (Longer(), "5 dimensions"),
+    ):
+        with pytest.raises(EncoderMismatchError, match=complaint):
+            CRLCollection.open("products", location=location, encoder=given)
+    # the store was let go of each time
+    CRLCollection.open("products", location=location, encoder=encoder).close()
+
+
+def test_an_encoder_of_ones_own_must_be_passed_to_be_used(location: Any, products: CRLCollection) -> None:
+    products.close()
+    again = CRLCollection.open("products", location=location)
+    assert again.search(like=1, criterion="colour")[0].id == 2
+    with pytest.raises(EncoderError, match=r"'colours'.*open\(…, encoder=…\)"):
+        again.search(picture("red"))
+
+
+def test_without_an_encoder_a_call_that_needs_one_says_so(location: Any) -> None:
+    products = CRLCollection.create("products", location=location, dimension=4)
+    for call in (
+        lambda: products.search(picture("red")),
+        lambda: products.search(text="red"),
+        lambda: products.add(ids=[1], images=[picture("red")]),
+        lambda: products.define(Criterion("colour", ["red", "blue"])),
+    ):
+        with pytest.raises(EncoderError, match="has no encoder, so it cannot"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "output", [np.ones((1, 3)), np.full((1, 4), np.nan), np.zeros((1, 4)), np.ones((2, 4)), "text"], ids=str
+)
+def test_an_encoder_that_gives_nonsense_is_named(products: CRLCollection, encoder: ColourEncoder, output: Any) -> None:
+    encoder.encode_images = lambda images: output  # type: ignore[method-assign]
+    with pytest.raises(EncoderError, match="'colours' cannot be used"):
+        products.add(ids=[9], images=[picture("red")])
+    with pytest.raises(EncoderError, match="'colours' cannot be used"):
+        products.search(picture("red"))
+    assert products.count() == 2
+
+
+@pytest.mark.parametrize(
+    "encoder", ["nothing", "open_clip:", "open_clip:ViT-B-33/x", "open_clip:ViT-B-32", "open_clip:ViT-B-32/x", object()]
+)
+def test_encoders_that_are_none(tmp_path: Path, encoder: Any) -> None:
+    with pytest.raises(EncoderError):
+        CRLCollection.create("products", location=tmp_path, encoder=encoder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_criteria_that_cannot_be_defined(products: CRLCollection) -> None:
+    with pytest.raises(InputError, match="takes a Criterion, got str"):
+        products.define("colour")  # type: ignore[arg-type]
+    with pytest.raises(EmbeddingError, match="4 columns"):
+        products.define(Criterion("cut", ["a", "b"], embeddings=np.eye(3)[:2]))
+    with pytest.raises(CriterionError, match="span 1 dimension"):
+        products.define(Criterion("cut", ["a", "b"], embeddings=np.ones((2, 4))))
+    with pytest.raises(CriterionError, match="center=False"):
+        products.define(Criterion("cut", ["a", "b"], embeddings=np.eye(4)[:2], center=True))
+    products.materialize("colour")
+    with pytest.raises(ExistsError, match="drop_criterion"):
+        products.define(Criterion("colour", ["red", "blue"]))
+    for call in (products.materialize, products.drop_criterion, products.criterion):
+        with pytest.raises(NotFoundError, match="no criterion 'fabric'"):
+            call("fabric")
+    assert list(products.criteria) == ["colour"]
+
+
+def test_someone_elses_collection_is_left_alone() -> None:
+    client = QdrantClient(":memory:")
+    client.create_collection("theirs", vectors_config=models.VectorParams(size=3, distance=models.Distance.DOT))
+    with pytest.raises(ManifestError, match="not made by crl-qdrant"):
+        CRLCollection.open("theirs", location=client)
+    client.close()
+
+
+def test_a_collection_that_another_program_changed(products: CRLCollection, location: Any) -> None:
+    products.materialize("colour")
+    products._store.drop_vector("crl_colour")
+    with pytest.raises(ManifestError, match=r"'crl_colour' of 3 dimensions and has image \[4\]"):
+        products.refresh()
+    products._store.update_metadata({"crl": {"format": 99}})
+    with pytest.raises(ManifestError, match="format 99"):
+        products.info()
+
+
+def test_a_memory_collection_cannot_be_opened_again() -> None:
+    with pytest.raises(InputError, match="QdrantClient"):
+        CRLCollection.open("products", location=":memory:")
+
+
+def test_every_error_is_ours() -> None:
+    from crl_qdrant import errors
+
+    kinds = [getattr(errors, name) for name in errors.__all__]
+    assert all(issubclass(kind, CRLError) for kind in kinds)
+    assert {kind.__name__ for kind in kinds} == {n for n, v in vars(errors).items() if isinstance(v, type)}
+    drawn = str(errors.__doc__)
+    assert all(name in drawn for name in errors.__all__)
