@@ -52,8 +52,6 @@ _HOMES: Final = {
 }
 
 __all__ = [
-    "CRLCollection",
-    "CRLError",
     "CatalogError",
     "CatalogOptions",
     "CatalogReader",
@@ -62,6 +60,8 @@ __all__ = [
     "CriterionError",
     "CriterionInfo",
     "CriterionState",
+    "CRLCollection",
+    "CRLError",
     "EmbeddingError",
     "Encoder",
     "EncoderError",

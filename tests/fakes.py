@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ class ColourEncoder:
 
     name = "colours"
     dimension = 4
-    colours: dict[str, tuple[int, int, int]] = {
+    colours: ClassVar[dict[str, tuple[int, int, int]]] = {
         "red": (255, 0, 0),
         "green": (0, 255, 0),
         "blue": (0, 0, 255),

@@ -163,7 +163,7 @@ def test_materialising_fills_what_others_wrote_and_nothing_else(location: Any) -
 
 
 def test_the_scan_keeps_step_with_what_is_written(location: Any) -> None:
-    products, rows, texts = embedded(location, number=50)
+    products, rows, _ = embedded(location, number=50)
     query = rows[0]
     assert products.search(embedding=query, criterion="style", limit=1)[0].id == 0
     products.delete([0, 12345])

@@ -1,0 +1,208 @@
+"""The program, as it is typed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import picture
+
+from crl_qdrant import CRLCollection
+from crl_qdrant.cli.app import main
+from crl_qdrant.demo.products import sample_products
+from crl_qdrant.demo.render import render
+
+Run = Callable[..., tuple[int, str, str]]
+PRODUCTS = sample_products(12, seed=8)
+
+
+@pytest.fixture
+def crl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs the program in this process: exit status, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["crl-qdrant", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Path:
+    """A shop's table with pictures: keys with leading zeros, an empty cell, a row whose picture is missing."""
+    (tmp_path / "photos").mkdir()
+    with (tmp_path / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["sku", "colour", "silhouette", "price"])
+        for number, product in enumerate(PRODUCTS):
+            render(product).save(tmp_path / "photos" / f"{number + 1}.png")
+            writer.writerow([number + 1, product.colour, product.silhouette, "" if number == 2 else 9.5 + number])
+        writer.writerow(["99", "red", "hat", 1.0])
+    return tmp_path / "catalog.csv"
+
+
+def ingest(crl: Run, *more: object) -> tuple[int, str, str]:
+    return crl("ingest", "catalog.csv", "--images", "photos", "--id-column", "sku", "--device", "cpu", *more)
+
+
+def test_from_a_catalogue_to_hits(crl: Run, catalog: Path) -> None:
+    status, out, err = ingest(crl, "--encoder", "demo")
+    assert (status, out) == (0, "12 written, 0 unchanged, 1 rejected\n")
+    assert err == "rejected 99: there is no image file photos/99.jpg\n"
+    again = json.loads(ingest(crl, "--json")[1])
+    assert (again["written"], again["unchanged"], again["rejected"][0]["id"]) == (0, 12, 99)
+
+    (catalog.parent / "words.txt").write_text("red\n\nblue\ngreen\n")
+    assert crl("criteria", "add", "colour", "black", "white", "--words-file", "words.txt", "--prompt", "{} goods")[
+        :2
+    ] == (
+        0,
+        "criterion colour: 5 words\n",
+    )
+    assert "defined" in crl("criteria", "list")[1]
+    assert crl("materialize", "colour")[1] == "criterion colour: 12 points written\n"
+    assert json.loads(crl("materialize", "colour", "--json")[1]) == {"criterion": "colour", "written": 0}
+    assert "5 words in the prompt “{} goods”" in crl("criteria", "show", "colour")[1]
+    shown = json.loads(crl("criteria", "show", "colour", "--json")[1])
+    assert shown["words"] == ["black", "white", "red", "blue", "green"]
+    (listed,) = json.loads(crl("criteria", "list", "--json")[1])
+    assert (listed["state"], listed["points"], listed["rank"]) == ("materialized", 12, 5)
+    assert "12 points, 128 dimensions, encoder demo" in crl("info")[1]
+    assert json.loads(crl("info", "--json")[1])["criteria"][0]["name"] == "colour"
+
+    hits = json.loads(crl("search", "photos/4.png", "-c", "colour", "-n", "3", "--json")[1])
+    assert hits[0]["id"] == 4
+    assert hits[0]["payload"]["image_path"] == "photos/4.png"
+    assert "price" not in json.loads(crl("search", "photos/3.png", "-n", "1", "--json")[1])[0]["payload"]
+    table = crl("search", "--like", "4", "--criterion", "colour", "--field", "silhouette")[1]
+    assert "silhouette" in table
+    assert PRODUCTS[3].silhouette not in table or "score" in table
+    red = json.loads(crl("search", "--text", "a hat", "--where", "colour=red", "--json")[1])
+    assert {hit["payload"]["colour"] for hit in red} <= {"red"}
+    assert crl("criteria", "drop", "colour")[1] == "criterion colour dropped\n"
+
+
+def test_ones_own_embeddings(crl: Run, catalog: Path) -> None:
+    np.save(catalog.parent / "vectors.npy", np.random.default_rng(0).normal(size=(13, 6)).astype(np.float16))
+    status, out, _ = crl("ingest", "catalog.csv", "--id-column", "sku", "--embeddings", "vectors.npy")
+    assert (status, out) == (0, "13 written, 0 unchanged, 0 rejected\n")
+    assert "6 dimensions, encoder none" in crl("info")[1]
+    np.save(catalog.parent / "short.npy", np.ones((3, 6)))
+    status, _, err = crl("ingest", "catalog.csv", "--id-column", "sku", "--embeddings", "short.npy")
+    assert (status, err) == (1, "error: short.npy has 3 rows and catalog.csv has 13 items; each item needs one\n")
+    assert crl("ingest", "catalog.csv", "--id-column", "sku", "--embeddings", "catalog.csv")[0] == 1
+
+
+def test_a_folder_of_images(crl: Run, catalog: Path) -> None:
+    assert crl("ingest", "photos", "--encoder", "demo", "--device", "cpu")[1] == "12 written, 0 unchanged, 0 rejected\n"
+    assert json.loads(crl("search", "photos/2.png", "-n", "1", "--json")[1])[0]["payload"]["key"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["ingest", "nowhere.csv"], "error: there is no catalogue nowhere.csv\n"),
+        (["ingest", "catalog.csv"], "error: say which column of catalog.csv is the items' key: --id-column NAME\n"),
+        (
+            ["ingest", "catalog.csv", "--id-column", "key"],
+            "has no column 'key'; it has: sku, colour, silhouette, price",
+        ),
+        (["ingest", "catalog.csv", "--id-column", "sku", "--image-column", "file"], "has no column 'file'"),
+        (["ingest", "catalog.csv", "--id-column", "sku", "--images", "gone"], "no folder of images gone"),
+        (["ingest", "catalog.csv", "--id-column", "sku", "--images", "photos"], "--encoder demo"),
+        (
+            ["ingest", "photos/1.png", "--encoder", "demo"],
+            "no reader takes photos/1.png; there are readers for: folder, table",
+        ),
+        (["search", "photos/1.png"], "there is no collection 'products' in data; there is none at all"),
+        (["search", "--text", "x", "--where", "colour"], "no collection"),
+        (["criteria", "add", "colour", "red"], "needs at least two different words"),
+        (["criteria", "add", "colour", "--words-file", "gone.txt"], "gone.txt cannot be read"),
+        (["info", "--location", "http://127.0.0.1:9"], "the Qdrant server cannot be reached"),
+    ],
+)
+def test_errors_are_one_line(crl: Run, catalog: Path, arguments: list[str], complaint: str) -> None:
+    status, out, err = crl(*arguments)
+    assert (status, out) == (1, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert complaint in err
+
+
+def test_stopping_at_the_first_bad_item(crl: Run, catalog: Path) -> None:
+    status, _, err = ingest(crl, "--encoder", "demo", "--stop-on-error")
+    assert (status, err) == (1, "error: there is no image file photos/99.jpg\n")
+    assert json.loads(crl("info", "--json")[1])["points"] == 12
+
+
+def test_a_where_that_is_none(crl: Run, tmp_path: Path) -> None:
+    CRLCollection.create("products", location=tmp_path / "data", dimension=3).close()
+    assert "takes FIELD=VALUE, got 'colour'" in crl("search", "--like", "1", "--where", "colour")[2]
+
+
+def test_numbers_texts_and_truths_can_be_asked_for(crl: Run, tmp_path: Path) -> None:
+    with CRLCollection.create("products", location=tmp_path / "data", dimension=3) as products:
+        payloads: list[dict[str, Any]] = [{"a": 7}, {"a": "7"}, {"a": True}, {"a": "true"}, {"a": "x"}]
+        products.add(ids=range(5), embeddings=np.random.default_rng(0).normal(size=(5, 3)), payloads=payloads)
+    for value, ids in (("7", {0, 1}), ("true", {2, 3})):
+        hits = json.loads(crl("search", "--like", "4", "--where", f"a={value}", "--json")[1])
+        assert {hit["id"] for hit in hits} == ids
+
+
+def test_help_and_version(crl: Run) -> None:
+    status, out, _ = crl("--help")
+    assert status == 0
+    assert all(command in out for command in ("demo", "ingest", "search", "criteria", "materialize", "info"))
+    assert crl("--version")[1].count(".") == 2
+
+
+def test_a_bar_in_a_terminal_and_silence_in_a_pipe(catalog: Path) -> None:
+    command = [sys.executable, "-m", "crl_qdrant.cli.app", "ingest", "catalog.csv", "--images", "photos"]
+    command += ["--id-column", "sku", "--encoder", "demo", "--device", "cpu"]
+    ours, theirs = pty.openpty()
+    terminal = subprocess.Popen(
+        command, cwd=catalog.parent, stdout=subprocess.PIPE, stderr=theirs, env={**os.environ, "TERM": "xterm"}
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 4096):
+            shown += part
+    except OSError:  # a terminal whose other end is closed
+        pass
+    os.close(ours)
+    terminal.communicate()
+    assert b"adding" in shown
+    assert b"13/13" in shown
+    piped = subprocess.run(command, cwd=catalog.parent, capture_output=True, text=True, check=True)
+    assert piped.stdout == "0 written, 12 unchanged, 1 rejected\n"
+    assert piped.stderr.splitlines() == ["rejected 99: there is no image file photos/99.jpg"]
+
+
+def test_ctrl_c_says_how_to_go_on(crl: Run, catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("crl_qdrant.ingest.Writer.write", stopped)
+    status, _, err = ingest(crl, "--encoder", "demo")
+    assert (status, err) == (130, "stopped; the same command goes on from here\n")
+
+
+def test_a_picture_can_be_asked_about_that_is_not_in_the_catalogue(crl: Run, catalog: Path, tmp_path: Path) -> None:
+    ingest(crl, "--encoder", "demo")
+    picture("red", (50, 80)).save(tmp_path / "query.jpg")
+    assert len(json.loads(crl("search", "query.jpg", "--json")[1])) == 10

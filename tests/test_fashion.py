@@ -1,0 +1,81 @@
+"""The real catalogue with real CLIP embeddings, where it is present."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from subprocess import run
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fakes import conditional_cosines
+
+from crl_qdrant import Criterion, CRLCollection
+from crl_qdrant.evaluation.metrics import mean_average_precision
+
+
+@pytest.fixture
+def products(fashion: dict[str, Any], location: Any) -> CRLCollection:
+    made = CRLCollection.create("products", location=location, dimension=512)
+    assert made.add(ids=fashion["ids"], embeddings=fashion["embeddings"]).written == 1000
+    for name, words in fashion["words"].items():
+        made.define(Criterion(name, words, embeddings=fashion["texts"][name]))
+    return made
+
+
+def recall(products: CRLCollection, fashion: dict[str, Any], criterion: str) -> float:
+    """Share of the exact float64 top 10 among the first 10 hits, over every tenth product as the query."""
+    expected = conditional_cosines(fashion["embeddings"].astype(np.float64), fashion["texts"][criterion])
+    found = []
+    for row in range(0, 1000, 10):
+        hits = products.search(embedding=fashion["embeddings"][row], criterion=criterion, limit=10, with_payload=False)
+        best = np.argsort(-expected[row], kind="stable")[:10]
+        found.append(len({hit.id for hit in hits} & {fashion["ids"][each] for each in best}) / 10)
+    return float(np.mean(found))
+
+
+def test_both_roads_find_the_exact_conditional_top_ten(products: CRLCollection, fashion: dict[str, Any]) -> None:
+    for _ in ("scan", "named"):
+        for criterion in ("baseColour", "articleType"):
+            assert recall(products, fashion, criterion) >= 0.99
+        for criterion in fashion["words"]:
+            products.materialize(criterion)
+
+
+def test_few_words_crowd_the_scores_and_each_rank_still_has_the_right_one(
+    products: CRLCollection, fashion: dict[str, Any]
+) -> None:
+    # with four or five words the best cosines differ by less than float32 can tell, so ids may change places
+    for criterion in ("gender", "usage", "season"):
+        expected = conditional_cosines(fashion["embeddings"].astype(np.float64), fashion["texts"][criterion])
+        for _ in ("scan", "named"):
+            for row in range(0, 1000, 50):
+                hits = products.search(embedding=fashion["embeddings"][row], criterion=criterion, limit=10)
+                best = np.sort(expected[row])[::-1][:10]
+                assert [hit.score for hit in hits] == pytest.approx(best, abs=2e-6)
+            products.materialize(criterion)
+
+
+def test_conditional_search_beats_plain_search(products: CRLCollection, fashion: dict[str, Any]) -> None:
+    precision = {}
+    labels = dict(zip(fashion["table"]["id"].to_list(), fashion["table"]["baseColour"].to_list(), strict=True))
+    products.materialize("baseColour")
+    for criterion in (None, "baseColour"):
+        ids, rows = products.representations(criterion)
+        precision[criterion] = mean_average_precision(torch.from_numpy(rows), [labels[each] for each in ids])
+    assert precision["baseColour"] >= precision[None] + 0.04
+
+
+def test_the_command_line_takes_the_photos_with_the_demo_encoder(fashion: dict[str, Any], tmp_path: Path) -> None:
+    folder = fashion["directory"]
+    arguments = ["ingest", str(folder / "catalog.csv"), "--images", str(folder / "images"), "--id-column", "id"]
+    command = [sys.executable, "-m", "crl_qdrant.cli.app", *arguments, "--encoder", "demo", "--location", str(tmp_path)]
+    done = run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "1000 written, 0 unchanged, 0 rejected\n", done.stderr
+    with CRLCollection.open("products", location=tmp_path) as products:
+        hit = products.search(folder / "images" / "1995.jpg", limit=1)[0]
+        assert hit.id == 1995
+        assert hit.payload is not None
+        assert hit.payload["productDisplayName"]
