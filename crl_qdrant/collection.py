@@ -487,7 +487,7 @@ class CRLCollection:
         )
         if stored is None:
             return self._nearest(query, IMAGE_VECTOR, limit, query_filter, with_payload, without)
-        conditional = self._criteria.project(stored, query[None])[0]
+        conditional = self._criteria.project_query(stored, query)
         if not conditional.any():
             raise EmbeddingError(
                 f"the query has no part in the words of criterion {criterion!r}, so nothing is nearest to it"

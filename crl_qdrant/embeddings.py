@@ -66,6 +66,10 @@ def unit_vector(embedding: Any, *, what: str, dimension: int) -> Float32Array:
         raise EmbeddingError(f"{what} must be an array of {dimension} numbers: {error}") from error
     if vector.shape != (dimension,):
         raise EmbeddingError(f"{what} must have shape [{dimension}], got {list(vector.shape)}")
+    # one product answers for almost every vector: it is NaN, infinite or zero exactly where the vector is unusual
+    square = float(vector @ vector)
+    if 1e-12 < square < 1e12:
+        return vector if abs(square - 1.0) < 1e-6 else vector / np.float32(square**0.5)
     if reason := flaw(vector):
         raise EmbeddingError(f"{what} {reason}")
     scaled: Float32Array = _scaled(vector[None])[0]

@@ -12,7 +12,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from crl_qdrant.errors import ImageError
 
-__all__ = ["MAX_PIXELS", "ImageInput", "decode", "read_bytes"]
+__all__ = ["MAX_ASPECT", "MAX_PIXELS", "ImageInput", "decode", "read_bytes"]
+
+MAX_ASPECT: Final = 200
+"""Longer to shorter side above which a file is refused: scaled to a model's size it would take any amount of memory."""
 
 ImageInput: TypeAlias = "str | PathLike[str] | bytes | Image.Image"
 
@@ -34,6 +37,8 @@ def decode(image: ImageInput, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         width, height = opened.size
         if width * height == 0:
             raise ImageError(f"{name} has no pixels: it is {width} x {height}")
+        if max(width, height) > MAX_ASPECT * min(width, height):
+            raise ImageError(f"{name} is {width} x {height}, too long and thin to be a picture of anything")
         if width * height > max_pixels:
             raise ImageError(
                 f"{name} is {width} x {height}, more than {max_pixels:,} pixels; scale it down before adding it"

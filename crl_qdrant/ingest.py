@@ -13,11 +13,10 @@ from itertools import islice
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
-from PIL.Image import Image
 
-from crl_qdrant.embeddings import flaw, Float32Array, matrix, unit_rows
+from crl_qdrant.embeddings import Float32Array, unit_vector
 from crl_qdrant.encoders.bound import BoundEncoder
-from crl_qdrant.errors import CRLError, EmbeddingError, EncoderError, InputError
+from crl_qdrant.errors import CRLError, EncoderError, InputError
 from crl_qdrant.images import decode, ImageInput, read_bytes
 from crl_qdrant.manifest import IMAGE_VECTOR
 from crl_qdrant.points import checked_payload, Payload, point_id, PointId
@@ -71,12 +70,15 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """An item ready to be written, but for the embedding of its image."""
+    """An item ready to be written, but for the embedding of its image, which is preprocessed for the encoder."""
 
     id: PointId
     payload: Payload
-    image: Image | None
+    image: Any
     embedding: Float32Array | None
+
+
+_Outcome: TypeAlias = "_Prepared | CRLError | None"  # None: the item is stored already
 
 
 class Writer:
@@ -148,9 +150,17 @@ class Writer:
 
     def _submit(
         self, pool: ThreadPoolExecutor, batch: list[Item], seen: set[PointId], resume: bool
-    ) -> list[tuple[Item, Future[_Prepared | None]]]:
+    ) -> list[tuple[Item, Future[_Outcome] | _Outcome]]:
         stored = self._stored_digests(batch) if resume else None
-        return [(item, pool.submit(self._prepare, item, _claim(item, seen), stored)) for item in batch]
+        submitted: list[tuple[Item, Future[_Outcome] | _Outcome]] = []
+        for item in batch:
+            claim = _claim(item, seen)
+            if item.embedding is not None:
+                # checked in less time than it takes to hand it to a thread
+                submitted.append((item, self._prepare(item, claim, stored)))
+            else:
+                submitted.append((item, pool.submit(self._prepare, item, claim, stored)))
+        return submitted
 
     def _stored_digests(self, batch: list[Item]) -> dict[PointId, Any]:
         ids: list[PointId] = []
@@ -162,18 +172,21 @@ class Writer:
         records = self._store.retrieve(ids, with_payload=[SOURCE_KEY])
         return {record.id: (record.payload or {}).get(SOURCE_KEY) for record in records}
 
-    def _prepare(
+    def _prepare(self, item: Item, claim: PointId | InputError, stored: Mapping[PointId, Any] | None) -> _Outcome:
+        try:
+            return self._checked(item, claim, stored)
+        except CRLError as error:
+            return error
+
+    def _checked(
         self, item: Item, claim: PointId | InputError, stored: Mapping[PointId, Any] | None
     ) -> _Prepared | None:
-        """The item, checked and decoded; None where it is stored already. Raises our errors only."""
         if isinstance(claim, InputError):
             raise claim
         payload = checked_payload(item.payload)
         embedding = None
         if item.embedding is not None:
-            embedding = matrix([item.embedding], what="the embedding", dimension=self._dimension)[0]
-            if reason := flaw(embedding):
-                raise EmbeddingError(f"the embedding {reason}")
+            embedding = unit_vector(item.embedding, what="the embedding", dimension=self._dimension)
         elif item.image is None:
             raise InputError("there is neither an image nor an embedding")
         elif not self._encoder.exists:
@@ -183,27 +196,27 @@ class Writer:
             if stored.get(claim) == digest:
                 return None
             payload[SOURCE_KEY] = digest
-        image = decode(item.image) if embedding is None and item.image is not None else None
+        image = None
+        if embedding is None and item.image is not None:
+            image = self._encoder.preprocess(decode(item.image))
         return _Prepared(claim, payload, image, embedding)
 
     def _write_batch(
-        self, batch: list[tuple[Item, Future[_Prepared | None]]], report: Report, on_error: OnError
+        self, batch: list[tuple[Item, Future[_Outcome] | _Outcome]], report: Report, on_error: OnError
     ) -> None:
         ready: list[_Prepared] = []
         stop: CRLError | None = None
-        for item, future in batch:
-            try:
-                prepared = future.result()
-            except CRLError as error:
-                if on_error == "raise":
-                    stop = error
-                    break
-                report.rejected.append(Rejected(item.id, error))
-                continue
-            if prepared is None:
+        for item, pending in batch:
+            outcome = pending.result() if isinstance(pending, Future) else pending
+            if outcome is None:
                 report.unchanged += 1
+            elif isinstance(outcome, _Prepared):
+                ready.append(outcome)
+            elif on_error == "raise":
+                stop = outcome
+                break
             else:
-                ready.append(prepared)
+                report.rejected.append(Rejected(item.id, outcome))
         if ready:
             self._upsert(ready)
             report.written += len(ready)
@@ -219,7 +232,6 @@ class Writer:
         for index, each in enumerate(ready):
             if each.embedding is not None:
                 embeddings[index] = each.embedding
-        embeddings = unit_rows(embeddings, what="the embeddings")
         ids = [each.id for each in ready]
         vectors = {IMAGE_VECTOR: embeddings, **self._criterion_vectors(embeddings)}
         self._store.upsert(ids, vectors, [each.payload for each in ready])

@@ -42,6 +42,7 @@ class Criteria:
         self._encoder = encoder
         self._device = device
         self._projections: dict[str, Tensor] = {}  # by fingerprint
+        self._host_projections: dict[str, Float32Array] = {}
 
     @property
     def manifest(self) -> Manifest:
@@ -86,6 +87,20 @@ class Criteria:
         projection = self.projection(stored)
         rows = torch.from_numpy(embeddings).to(projection.device)
         return np.asarray(conditional_representation(rows, projection).cpu().numpy())
+
+    def project_query(self, stored: StoredCriterion, embedding: Float32Array) -> Float32Array:
+        """The conditional representation [r] of one unit embedding [d], unit length; zeros where it has none.
+
+        A single product is quickest in NumPy: waking a GPU, or torch's threads, takes longer than an engine's search.
+        """
+        conditional: Float32Array = embedding @ self._on_host(stored)
+        length = float(conditional @ conditional) ** 0.5
+        return conditional / np.float32(length) if length > 0.0 else conditional
+
+    def _on_host(self, stored: StoredCriterion) -> Float32Array:
+        if stored.fingerprint not in self._host_projections:
+            self._host_projections[stored.fingerprint] = self.projection(stored).cpu().numpy()
+        return self._host_projections[stored.fingerprint]
 
     def vectors(self, embeddings: Float32Array) -> dict[str, Float32Array]:
         """The named vectors [N, r] that points with these embeddings [N, d] must carry when they are written now."""

@@ -63,10 +63,8 @@ def _demo_folder() -> Path:
     return Path(str(crl_qdrant.demo.__file__)).parent / "model"
 
 
-@pytest.mark.parametrize("model", ["ViT-S-32-alt", "RN50", "convnext_pico"])
+@pytest.mark.parametrize("model", ["ViT-S-32-alt", "RN50"])
 def test_a_checkpoint_of_a_real_architecture_is_loaded(model: str, tmp_path: Path) -> None:
-    if model not in open_clip.list_models():
-        pytest.skip(f"this open_clip has no {model}")
     torch.manual_seed(0)
     made = open_clip.create_model(model).eval()
     path = tmp_path / "weights.pt"

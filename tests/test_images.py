@@ -61,6 +61,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         "no bytes": b"",
         "cannot be decoded": whole[: len(whole) // 2],
         "no pixels": Image.new("RGB", (0, 5)),
+        "too long and thin": Image.new("RGB", (1, 201)),
         "is a URL": "https://example.com/a.jpg",
         "a path, bytes or a PIL image, got int": 7,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 from PIL.Image import Image
 
@@ -82,8 +83,22 @@ class BoundEncoder:
                 ) from error
             return self._encoder
 
-    def encode_images(self, images: Sequence[Image], *, purpose: str) -> Float32Array:
-        """Embeddings [N, d] of upright RGB images.
+    def preprocess(self, image: Image) -> Any:
+        """What the encoder wants of a picture before it encodes it: made small in the thread that decoded it.
+
+        Raises:
+            EncoderError: there is no encoder, or it cannot take this picture.
+        """
+        preprocess = getattr(self.require("embed images"), "preprocess", None)
+        if preprocess is None:
+            return image
+        try:
+            return preprocess(image)
+        except Exception as error:  # whatever code the encoder runs, one picture must not cost the others
+            raise EncoderError(f"encoder {self._name!r} cannot take a picture of {image.size}: {error}") from error
+
+    def encode_images(self, images: Sequence[Any], *, purpose: str) -> Float32Array:
+        """Embeddings [N, d] of upright RGB images, or of what `preprocess` made of them.
 
         Raises:
             EncoderError: there is no encoder, or what it gives is not [N, d] of finite numbers.

@@ -13,7 +13,11 @@ __all__ = ["Encoder"]
 
 @runtime_checkable
 class Encoder(Protocol):
-    """A model with an image tower and a text tower in one space of `dimension` dimensions."""
+    """A model with an image tower and a text tower in one space of `dimension` dimensions.
+
+    It may also have `preprocess(image)`. That is then called in the threads that decode images, and what it returns
+    is given to `encode_images` in the image's place.
+    """
 
     @property
     def name(self) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
@@ -54,11 +52,10 @@ class OpenClipEncoder:
         self._device = choose_device(device)
         self._dtype = torch.float16 if self._device.type == "cuda" else torch.float32
         self._batch_size = batch_size
-        self._workers = min(16, os.cpu_count() or 1)
         precision = "fp16" if self._dtype is torch.float16 else "fp32"
         model_name, pretrained = _split(source)
         try:
-            self._model, _, self._preprocess = open_clip.create_model_and_transforms(
+            self._model, _, self._transform = open_clip.create_model_and_transforms(
                 model_name, pretrained=pretrained, precision=precision, device=self._device
             )
             self._tokenizer = open_clip.get_tokenizer(model_name)
@@ -67,14 +64,19 @@ class OpenClipEncoder:
         self._model.eval()
         self.dimension = int(self.encode_texts(["a"]).shape[1])
 
-    def encode_images(self, images: Sequence[Image]) -> Float32Array:
-        """Embeddings [N, d], float32, unit rows. Threads prepare the next batch while the model computes."""
+    def preprocess(self, image: Image | Tensor) -> Tensor:
+        """The model's input [3, H, W], float32, of an image; what is one already stays as it is."""
+        if isinstance(image, Image):
+            tensor: Tensor = self._transform(image)
+            return tensor
+        return image
+
+    def encode_images(self, images: Sequence[Image | Tensor]) -> Float32Array:
+        """Embeddings [N, d], float32, unit rows, of images or of what `preprocess` made of them."""
         import torch
 
-        with ThreadPoolExecutor(self._workers) as pool:
-            tensors = pool.map(self._preprocess, images)
-            batches = (torch.stack(batch) for batch in _batches(tensors, self._batch_size))
-            return self._encode(self._model.encode_image, (batch.to(self._device, self._dtype) for batch in batches))
+        batches = (torch.stack(batch) for batch in _batches(map(self.preprocess, images), self._batch_size))
+        return self._encode(self._model.encode_image, (batch.to(self._device, self._dtype) for batch in batches))
 
     def encode_texts(self, texts: Sequence[str]) -> Float32Array:
         """Embeddings [K, d], float32, unit rows."""

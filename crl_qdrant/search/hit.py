@@ -9,7 +9,7 @@ from crl_qdrant.points import Payload, PointId
 __all__ = ["Hit"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hit:
     """A point that was found.
 
