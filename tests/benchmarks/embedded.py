@@ -1,0 +1,139 @@
+"""Ours beside the bare engine, in one run: 100,000 points of 512 dimensions on Qdrant Edge.
+
+    make bench                                   # or: python tests/benchmarks/embedded.py --points 100000
+
+Prints a Markdown table. Times are medians in milliseconds of calls that take turns, so that both see the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import qdrant_edge as edge
+import torch
+
+from crl_qdrant import Criterion, CRLCollection
+from crl_qdrant.projection import conditional_representation, projection_matrix
+
+DIMENSION, WORDS, LIMIT = 512, 32, 10
+RNG = np.random.default_rng(0)
+
+
+def take_turns(*calls: Callable[[int], Any], rounds: int) -> list[float]:
+    """Median milliseconds of each call over the rounds, the calls alternating."""
+    times: list[list[float]] = [[] for _ in calls]
+    for number in range(rounds):
+        for call, mine in zip(calls, times, strict=True):
+            started = time.perf_counter()
+            call(number)
+            mine.append((time.perf_counter() - started) * 1e3)
+    return [float(np.median(each)) for each in times]
+
+
+def rate(points: int, work: Callable[[], Any]) -> float:
+    """Points a second."""
+    started = time.perf_counter()
+    work()
+    return points / (time.perf_counter() - started)
+
+
+def bare_shard(folder: Path, rows: np.ndarray, batch: int) -> tuple[edge.EdgeShard, float]:
+    """The engine without us: the same points, written as its documentation has it."""
+    vectors = {"image": edge.EdgeVectorParams(size=DIMENSION, distance=edge.Distance.Cosine)}
+    shard = edge.EdgeShard.create(str(folder), edge.EdgeConfig(vectors=vectors))
+
+    def write() -> None:
+        for start in range(0, len(rows), batch):
+            part = enumerate(rows[start : start + batch], start=start)
+            points = [edge.Point(n, {"image": row}, {"n": n}) for n, row in part]
+            shard.update(edge.UpdateOperation.upsert_points(points))
+
+    return shard, rate(len(rows), write)
+
+
+def bare_backfill(shard: edge.EdgeShard, vectors: np.ndarray, batch: int) -> float:
+    """Points a second of the engine's own update_vectors."""
+    shard.update(edge.UpdateOperation.create_dense_vector("crl_c0", WORDS, edge.Distance.Cosine))
+
+    def write() -> None:
+        for start in range(0, len(vectors), batch):
+            part = enumerate(vectors[start : start + batch], start=start)
+            updates = [edge.PointVectors(n, {"crl_c0": vector}) for n, vector in part]
+            shard.update(edge.UpdateOperation.update_vectors(updates))
+
+    return rate(len(vectors), write)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--points", type=int, default=100_000)
+    points = parser.parse_args().points
+    centres = RNG.normal(size=(1000, DIMENSION))
+    rows = (centres[RNG.integers(0, 1000, points)] + 0.7 * RNG.normal(size=(points, DIMENSION))).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    texts = RNG.normal(size=(WORDS, DIMENSION))
+    words = [f"w{number}" for number in range(WORDS)]
+    criteria = [Criterion(f"c{n}", words, embeddings=np.roll(texts, n, axis=1)) for n in range(6)]
+    table = ["| what | ours | bare | ratio |", "|---|---|---|---|"]
+
+    def row(what: str, ours: float, theirs: float, form: str) -> None:
+        table.append(f"| {what} | {ours:{form}} | {theirs:{form}} | {ours / theirs:.2f} |")
+
+    with tempfile.TemporaryDirectory() as folder:
+        bare, bare_rate = bare_shard(Path(folder) / "bare", rows, 1000)
+        products = CRLCollection.create("products", location=folder, dimension=DIMENSION)
+        add = {"ids": range(points), "embeddings": rows, "payloads": [{"n": n} for n in range(points)]}
+        row("add, points/s", rate(points, lambda: products.add(**add, batch_size=1000)), bare_rate, ",.0f")
+        for criterion in criteria:
+            products.define(criterion)
+
+        matrix = torch.from_numpy(rows).half()
+        projections = [projection_matrix(torch.tensor(criterion.embeddings)) for criterion in criteria]
+        representation = conditional_representation(matrix, projections[0])
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        products.search(embedding=rows[0], criterion="c0")
+        used = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+        ours, theirs = take_turns(
+            lambda n: products.search(embedding=rows[n], criterion="c0", limit=LIMIT, with_payload=False),
+            lambda n: torch.topk(representation @ (matrix[n].float() @ projections[0]), LIMIT),
+            rounds=200,
+        )
+        row("scan, warm criterion, ms (bare: matrix-vector product and top-k)", ours, theirs, ".2f")
+        ours, theirs = take_turns(
+            lambda n: products.search(embedding=rows[n], criterion=f"c{n + 1}", limit=LIMIT, with_payload=False),
+            lambda n: conditional_representation(matrix, projections[n + 1]),
+            rounds=5,
+        )
+        row("scan, new criterion, ms (bare: the projection)", ours, theirs, ".0f")
+
+        bare_rate = bare_backfill(bare, representation.numpy(), 1000)
+        our_rate = rate(points, lambda: products.materialize("c0", batch_size=1000))
+        row("materialize, points/s (bare: update_vectors)", our_rate, bare_rate, ",.0f")
+        products.optimize()
+        bare.optimize()
+        queries = representation[:1000].tolist()
+        ours, theirs = take_turns(
+            lambda n: products.search(embedding=rows[n], criterion="c0", limit=LIMIT),
+            lambda n: bare.query(
+                edge.QueryRequest(limit=LIMIT, query=edge.Query.Nearest(queries[n], using="crl_c0"), with_payload=True)
+            ),
+            rounds=1000,
+        )
+        row("named vector, ms", ours, theirs, ".2f")
+        products.close()
+        bare.close()
+
+    print(f"{points:,} x {DIMENSION}, {WORDS} words, {torch.get_num_threads()} threads. Loading the scan took")
+    print(f"{used / 1e6:.0f} MB; its embeddings alone are {points * DIMENSION * 2 / 1e6:.0f} MB.\n")
+    print("\n".join(table))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Every snippet and command of the README and the pages under docs/ is run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from crl_qdrant.cli.app import main
+from crl_qdrant.demo.products import sample_products
+from crl_qdrant.demo.render import render
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("connectors/*/README.md"))]
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [code for kind, code in BLOCK.findall(page.read_text(encoding="utf-8")) if kind == language]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the snippets take for granted: photos, a query, a catalogue."""
+    (tmp_path / "photos").mkdir()
+    rows = ["sku,brand"]
+    for number, product in enumerate(sample_products(4, seed=1), start=1):
+        render(product).save(tmp_path / "photos" / f"{number}.jpg")
+        rows.append(f"{number},Acme")
+    render(sample_products(1, seed=2)[0]).save(tmp_path / "query.jpg")
+    (tmp_path / "catalog.csv").write_text("\n".join(rows) + "\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CRL_DEVICE", "cpu")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_snippets_run(page: Path, shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, object] = {"__name__": page.stem}
+    for code in blocks(page, "python"):
+        exec(compile(code, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_run(page: Path, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for line in "".join(blocks(page, "sh")).splitlines():
+        program, *arguments = shlex.split(line, comments=True)
+        if program == "crl-qdrant":
+            monkeypatch.setattr(sys, "argv", [program, *arguments])
+            with pytest.raises(SystemExit) as stop:
+                main()
+            assert not stop.value.code, line
+        elif program == "make":
+            assert f"\n{arguments[0]}: " in makefile, line
+        else:
+            assert program == "pip", f"say here how to check: {line}"
+            assert arguments[-1] == "crl-qdrant[open-clip]"
+            assert "open-clip = " in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert all(f"docs/{page.name}" in readme for page in (ROOT / "docs").glob("*.md"))
+
+
+def test_the_composed_server_is_recent_and_guarded() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    version = re.search(r"qdrant/qdrant:v1\.(\d+)\.\d+", compose)
+    assert version is not None
+    assert int(version.group(1)) >= 18
+    assert all(part in compose for part in ("QDRANT__SERVICE__API_KEY: ${QDRANT_API_KEY", "healthcheck:", "volumes:"))
