@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
     from crl_qdrant.ingest import Item, Rejected, Report
     from crl_qdrant.manifest import CriterionState
-    from crl_qdrant.search import Hit
+    from crl_qdrant.search import Explanation, Hit, Hits, Plan, Query, WordShare
 
 __version__ = "0.1.0"
 
@@ -45,7 +45,12 @@ _HOMES: Final = {
     "Criterion": "criterion",
     "CriterionState": "manifest",
     "Encoder": "encoders",
+    "Explanation": "search",
     "Hit": "search",
+    "Hits": "search",
+    "Plan": "search",
+    "Query": "search",
+    "WordShare": "search",
     "Item": "ingest",
     "Rejected": "ingest",
     "Report": "ingest",
@@ -67,8 +72,10 @@ __all__ = [
     "EncoderError",
     "EncoderMismatchError",
     "ExistsError",
+    "Explanation",
     "FilterError",
     "Hit",
+    "Hits",
     "ImageError",
     "InputError",
     "Item",
@@ -76,9 +83,12 @@ __all__ = [
     "ManifestError",
     "MissingPackageError",
     "NotFoundError",
+    "Plan",
+    "Query",
     "Rejected",
     "Report",
     "StoreError",
+    "WordShare",
     "__version__",
 ]
 

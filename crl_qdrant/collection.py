@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, TYPE_CHECKING
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,21 +17,22 @@ from crl_qdrant.criterion import Criterion
 from crl_qdrant.embeddings import Float32Array, matrix
 from crl_qdrant.encoders import Encoder, load_encoder
 from crl_qdrant.encoders.bound import BoundEncoder
-from crl_qdrant.errors import EmbeddingError, InputError
+from crl_qdrant.errors import InputError
 from crl_qdrant.images import ImageInput
 from crl_qdrant.ingest import Item, OnError, Report, Writer
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, IMAGE_VECTOR, Manifest
 from crl_qdrant.points import point_id, PointId
 from crl_qdrant.progress import progress_bar
-from crl_qdrant.search import Hit
-from crl_qdrant.search.query import query_embedding
+from crl_qdrant.search import Hit, Hits, Plan, Query
+from crl_qdrant.search.resident import Resident
+from crl_qdrant.search.searcher import Searcher
 from crl_qdrant.stores import create_store, Location, open_store, Store, WithPayload
 
-if TYPE_CHECKING:
-    from crl_qdrant.search.scan import Scan
-
 __all__ = ["CRLCollection", "CollectionInfo", "CriterionInfo"]
+
+DEFAULT_SCAN_MEMORY: Final = 2 << 30
+"""2 GiB: two million embeddings of 512 dimensions."""
 
 _NAME: Final = re.compile(r"\w[\w.-]{0,127}")
 
@@ -67,15 +68,14 @@ class CRLCollection:
     each other. It is a context manager that closes itself.
     """
 
-    def __init__(self, name: str, store: Store, criteria: Criteria, encoder: BoundEncoder, device: str) -> None:
+    def __init__(self, name: str, store: Store, criteria: Criteria, encoder: BoundEncoder, resident: Resident) -> None:
         self.name = name
         self._store = store
         self._criteria = criteria
         self._encoder = encoder
-        self._device = device
+        self._resident = resident
+        self._searcher = Searcher(store, criteria, encoder, resident)
         self._write_lock = threading.Lock()
-        self._scan: Scan | None = None
-        self._scan_lock = threading.Lock()
 
     @classmethod
     def create(
@@ -86,6 +86,7 @@ class CRLCollection:
         encoder: str | Encoder | None = None,
         dimension: int | None = None,
         device: str = "auto",
+        scan_memory: int = DEFAULT_SCAN_MEMORY,
     ) -> CRLCollection:
         """A new, empty collection.
 
@@ -97,6 +98,7 @@ class CRLCollection:
                 `encode_images`, `encode_texts`, `dimension` and `name`; None where you bring all embeddings.
             dimension: d of the embeddings, where there is no encoder.
             device: "auto", "cpu", "cuda" or "cuda:N", for the encoder and for exact search.
+            scan_memory: bytes of the device's memory that exact search may take for the raw embeddings.
 
         Raises:
             ExistsError: there is a collection of that name.
@@ -121,11 +123,18 @@ class CRLCollection:
         manifest = Manifest(loaded.name if loaded else None, size, {})
         bound = BoundEncoder(name, manifest.encoder, size, encoder=loaded, device=device)
         store = create_store(location, name, {IMAGE_VECTOR: size}, manifest.to_entry())
-        return cls(name, store, Criteria(name, store, manifest, bound, device), bound, device)
+        resident = Resident(store, manifest.dimension, device, scan_memory)
+        return cls(name, store, Criteria(name, store, manifest, bound, device), bound, resident)
 
     @classmethod
     def open(
-        cls, name: str, *, location: Location, encoder: str | Encoder | None = None, device: str = "auto"
+        cls,
+        name: str,
+        *,
+        location: Location,
+        encoder: str | Encoder | None = None,
+        device: str = "auto",
+        scan_memory: int = DEFAULT_SCAN_MEMORY,
     ) -> CRLCollection:
         """A collection made by `create`; encoder, criteria and state come from it.
 
@@ -133,7 +142,7 @@ class CRLCollection:
             name: the collection's name.
             location: as in `create`.
             encoder: needed only where it was an object of yours; otherwise checked against the collection's.
-            device: as in `create`.
+            device, scan_memory: as in `create`.
 
         Raises:
             NotFoundError: no such collection; the message lists those there are.
@@ -154,7 +163,8 @@ class CRLCollection:
         except BaseException:
             store.close()
             raise
-        return cls(name, store, Criteria(name, store, manifest, bound, device), bound, device)
+        resident = Resident(store, manifest.dimension, device, scan_memory)
+        return cls(name, store, Criteria(name, store, manifest, bound, device), bound, resident)
 
     def __enter__(self) -> CRLCollection:
         return self
@@ -173,7 +183,7 @@ class CRLCollection:
 
     def close(self) -> None:
         """Let go of the directory or connection. A `QdrantClient` that was passed in stays open."""
-        self._scan = None
+        self._resident.forget()
         self._store.close()
 
     # ------------------------------------------------------------------ content
@@ -281,14 +291,9 @@ class CRLCollection:
                 encoder=self._encoder,
                 dimension=self._manifest.dimension,
                 criterion_vectors=self._criteria.vectors,
-                on_written=self._written,
+                on_written=self._resident.put,
             )
             return writer.write(items, batch_size=batch_size, on_error=on_error, resume=resume, advance=advance)
-
-    def _written(self, ids: Sequence[PointId], embeddings: Float32Array) -> None:
-        with self._scan_lock:
-            if self._scan is not None:
-                self._scan.put(ids, embeddings)
 
     def delete(self, ids: Iterable[Any]) -> None:
         """Remove points; ids that are not there are no error.
@@ -300,9 +305,7 @@ class CRLCollection:
         checked = [point_id(each) for each in ids]
         with self._write_lock:
             self._store.delete(checked)
-            with self._scan_lock:
-                if self._scan is not None:
-                    self._scan.remove(checked)
+            self._resident.remove(checked)
 
     def count(self, query_filter: models.Filter | None = None) -> int:
         """Exact number of points, of those that match where a filter is given."""
@@ -310,7 +313,7 @@ class CRLCollection:
 
     def info(self) -> CollectionInfo:
         """What the collection holds, read from the store."""
-        self.refresh()
+        self._criteria.refresh()
         criteria = []
         for stored in self._manifest.criteria.values():
             criterion = stored.criterion
@@ -396,12 +399,13 @@ class CRLCollection:
         self._store.optimize()
 
     def refresh(self) -> None:
-        """Read the manifest again, after another process has changed the collection's criteria.
+        """Read everything again, after another process has changed the collection: its criteria, and its embeddings.
 
         Raises:
             ManifestError: the collection no longer matches what it says of itself.
         """
         self._criteria.refresh()
+        self._resident.forget()
 
     def representations(
         self, criterion: str | None = None, *, query_filter: models.Filter | None = None
@@ -439,106 +443,181 @@ class CRLCollection:
         embedding: npt.ArrayLike | None = None,
         like: Any = None,
         text: str | None = None,
-        criterion: str | None = None,
+        images: Sequence[ImageInput] | None = None,
+        unlike: Sequence[Any] | None = None,
+        criterion: str | Mapping[str, float] | None = None,
+        modifier: str | Sequence[str] | None = None,
+        criterion_weight: float = 10.0,
         limit: int = 10,
+        offset: int = 0,
         query_filter: models.Filter | None = None,
         with_payload: WithPayload = True,
-    ) -> list[Hit]:
-        """The points most like the query, in the respect of a criterion where one is named.
-
-        A materialised criterion is searched by the engine's index on its named vector; one that is only defined is
-        searched exactly, over all embeddings, which are held in memory from then on.
+        score_threshold: float | None = None,
+        strategy: str = "auto",
+        oversample: int = 10,
+        search_params: models.SearchParams | None = None,
+        group_by: str | None = None,
+        diversity: float = 0.0,
+        explain: bool = False,
+    ) -> Hits:
+        """The points most like the query: overall, in the respect of a criterion, or of several.
 
         Args:
             image: the query: path, bytes or PIL image. Instead of it, one of:
             embedding: an image or text embedding [d], any float type and length.
             like: the id of a stored point, which itself is left out of the hits.
             text: a text, embedded by the encoder's text tower.
-            criterion: name of a defined criterion; None compares the raw embeddings.
+            images: several images; what counts is the mean of their representations.
+            unlike: images or ids to be unlike: twice the mean of the above less the mean of these is searched for.
+            criterion: name of a defined criterion, or several with weights, {"fabric": 1.0, "colour": -0.5}: the
+                weighted sum of their cosines, each standardised over the candidates; a negative weight means unlike
+                in that respect. None compares the raw embeddings.
+            modifier: how the hits should differ, "with a dog", or several phrasings of it. The score is then
+                w·S_criterion + S_modifier, each similarity divided by its norm over the candidates (the paper, C.3).
+            criterion_weight: that w; without a criterion it weighs the raw similarity.
             limit: how many hits, at least 1.
+            offset: how many hits to skip.
             query_filter: a `qdrant_client.models.Filter` on the payload.
             with_payload: all of the payload, none, or these keys of it.
+            score_threshold: hits below this score are left out.
+            strategy: "named" (the engine's index, needs a materialised criterion), "scan" (exact, all embeddings in
+                memory), "rerank" (exact scores of oversampled candidates; approximate), or "auto", the first of these
+                that can be used.
+            oversample: candidates for each hit that is asked for, where candidates are scored.
+            search_params: `qdrant_client.models.SearchParams` for the engine's index.
+            group_by: a payload field; of points with the same value only the best is a hit.
+            diversity: from 0 to below 1: how much hits avoid being like each other, in the criterion's own space.
+            explain: whether hits say which words they matched on.
 
         Returns:
-            At most `limit` hits, best first.
+            At most `limit` hits, best first; `hits.plan` says how they were found.
 
         Raises:
-            InputError: none or several of image, embedding, like and text; limit below 1; a filter that the store
-                does not have.
+            InputError: an argument that cannot be, none or several queries, a strategy that cannot be used, a filter
+                that the store does not have.
             ImageError: the image cannot be read.
-            EmbeddingError: an embedding of another dimension, with NaN, or zero; or one that has no part in the
+            EmbeddingError: an embedding of another dimension, with NaN, or zero; or a query that has no part in the
                 criterion's words.
             NotFoundError: no such criterion, or no point of that id.
-            EncoderError: image or text, and the collection has no encoder.
+            EncoderError: image, text or modifier, and the collection has no encoder.
             StoreError: the store refused or cannot be reached.
         """
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-            raise InputError(f"limit must be at least 1, got {limit!r}")
-        stored = None if criterion is None else self._criteria.find(criterion)
-        without = None if like is None else point_id(like)
-        query = query_embedding(
-            self._store,
-            self._encoder,
-            self._manifest.dimension,
+        query = Query(
             image=image,
             embedding=embedding,
-            like=without,
+            like=like,
             text=text,
+            images=images,
+            unlike=unlike,
+            criterion=criterion,
+            modifier=modifier,
+            criterion_weight=criterion_weight,
+            limit=limit,
+            offset=offset,
+            query_filter=query_filter,
+            with_payload=with_payload,
+            score_threshold=score_threshold,
+            strategy=strategy,
+            oversample=oversample,
+            search_params=search_params,
+            group_by=group_by,
+            diversity=diversity,
+            explain=explain,
         )
-        if stored is None:
-            return self._nearest(query, IMAGE_VECTOR, limit, query_filter, with_payload, without)
-        conditional = self._criteria.project_query(stored, query)
-        if not conditional.any():
-            raise EmbeddingError(
-                f"the query has no part in the words of criterion {criterion!r}, so nothing is nearest to it"
-            )
-        if stored.state is CriterionState.MATERIALIZED:
-            return self._nearest(conditional, stored.criterion.vector_name, limit, query_filter, with_payload, without)
-        among = (
-            None if query_filter is None else (each for page in self._store.scroll_ids(query_filter) for each in page)
-        )
-        projection = self._criteria.projection(stored)
-        found = self._loaded_scan().search(
-            conditional, projection, key=stored.fingerprint, limit=limit, among=among, without=without
-        )
-        return self._with_payloads(found, with_payload)
+        return self._searcher.run(query)
 
-    def _nearest(
+    def search_batch(self, queries: Sequence[Query]) -> list[Hits]:
+        """The hits of many queries: one round trip to the engine, one pass over the embeddings for each criterion.
+
+        Args:
+            queries: each a `Query` with the arguments of `search`.
+
+        Raises:
+            InputError: something that is no `Query`; and all that `search` raises, for the first query that fails.
+        """
+        for query in queries:
+            if not isinstance(query, Query):
+                raise InputError(f"search_batch takes Query objects, got {type(query).__name__}")
+        return self._searcher.run_batch(queries)
+
+    def explain_plan(self, query: Query) -> Plan:
+        """How a query would be answered, and why, without answering it; raises as `search` for its arguments."""
+        return self._searcher.plan(query)
+
+    def rerank(
         self,
-        vector: Float32Array,
-        using: str,
-        limit: int,
-        query_filter: models.Filter | None,
-        with_payload: WithPayload,
-        without: PointId | None,
-    ) -> list[Hit]:
-        if without is not None:
-            own = models.HasIdCondition(has_id=[without])
-            query_filter = models.Filter(must=[query_filter] if query_filter else None, must_not=[own])
-        found = self._store.query(
-            vector, using=using, limit=limit, query_filter=query_filter, with_payload=with_payload
-        )
-        return [Hit(*point) for point in found]
+        image: ImageInput | None,
+        candidates: Iterable[Any],
+        *,
+        criterion: str | Mapping[str, float] | None = None,
+        limit: int | None = None,
+        **options: Any,
+    ) -> Hits:
+        """Someone else's results (a keyword search's, say) in the order of a criterion, scored exactly.
 
-    def _with_payloads(self, found: list[tuple[PointId, float]], with_payload: WithPayload) -> list[Hit]:
-        if with_payload is False:
-            return [Hit(found_id, score, None) for found_id, score in found]
-        records = self._store.retrieve([found_id for found_id, _ in found], with_payload=with_payload)
-        payloads = {record.id: record.payload for record in records}
-        # a point that another process removed since the scan was loaded is no hit
-        return [Hit(found_id, score, payloads[found_id]) for found_id, score in found if found_id in payloads]
+        Args:
+            image: the query; None where one of its alternatives is among the options.
+            candidates: ids, or hits of an earlier search. Ids that are not in the collection are left out.
+            criterion: as in `search`.
+            limit: how many hits; None for all candidates.
+            **options: further arguments of `search`: like, text, modifier, explain, ….
 
-    def _loaded_scan(self) -> Scan:
-        from crl_qdrant.device import choose_device
-        from crl_qdrant.search.scan import Scan
+        Raises:
+            InputError: no candidates; and all that `search` raises.
+        """
+        ids = [point_id(each.id if isinstance(each, Hit) else each) for each in candidates]
+        if not ids:
+            raise InputError("there are no candidates to rerank")
+        query = Query(image=image, criterion=criterion, limit=limit or len(ids), **options)
+        return self._searcher.rerank(query, ids)
 
-        with self._scan_lock:  # a batch written meanwhile is put in after the load, so the scan ends up with it
-            if self._scan is None:
-                scan = Scan(self._manifest.dimension, choose_device(self._device))
-                for ids, embeddings in self._store.scroll(vector=IMAGE_VECTOR, batch_size=4096):
-                    scan.put(ids, embeddings)
-                self._scan = scan
-            return self._scan
+    def describe(
+        self, image: ImageInput | None = None, *, criterion: str, limit: int = 5, **options: Any
+    ) -> list[tuple[str, float]]:
+        """The words of a criterion that describe an image best: those it is more of than the average item.
+
+        Args:
+            image: the image; instead of it embedding=, like= or text=, as in `search`.
+            criterion: name of a defined criterion.
+            limit: how many words.
+
+        Returns:
+            Words, and by how much the image's conditional representation exceeds the collection's average in them.
+
+        Raises:
+            NotFoundError: no such criterion; and all that `search` raises for a query.
+        """
+        return self._searcher.describe(Query(image=image, criterion=criterion, limit=limit, **options), limit)
+
+    def estimate_recall(self, criterion: str, *, sample: int = 50, limit: int = 10, oversample: int = 10) -> float:
+        """Share of the exact best hits that the "rerank" strategy finds, over a sample of stored points as queries.
+
+        Args:
+            criterion: name of a defined criterion.
+            sample: how many points to ask for.
+            limit, oversample: as in `search`.
+
+        Returns:
+            Recall in [0, 1]; 1.0 for an empty collection.
+
+        Raises:
+            NotFoundError: no such criterion.
+            InputError: the exact answer cannot be had: the criterion is not materialised and the scan does not fit.
+        """
+        exactly = models.SearchParams(exact=True)
+        rows = self._resident.sample()[:sample]
+        common: dict[str, Any] = {"criterion": criterion, "limit": limit, "with_payload": False}
+        queries = [Query(embedding=row, search_params=exactly, **common) for row in rows]
+        if any(not self._searcher.plan(query).exact for query in queries[:1]):
+            raise InputError(
+                f"recall needs the exact answer, and {self._searcher.plan(queries[0]).reason}; "
+                f"materialize({criterion!r}), or raise scan_memory"
+            )
+        found = []
+        for row, best in zip(rows, self._searcher.run_batch(queries), strict=True):
+            hits = self._searcher.run(Query(embedding=row, strategy="rerank", oversample=oversample, **common))
+            found.append(len({hit.id for hit in hits} & {hit.id for hit in best}) / max(len(best), 1))
+        return float(np.mean(found)) if found else 1.0
 
 
 def _check_distinct(ids: Sequence[Any]) -> None:

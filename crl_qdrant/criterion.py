@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import re
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.embeddings import Float32Array, unit_rows
+from crl_qdrant.embeddings import from_base64, to_base64, unit_rows
 from crl_qdrant.errors import CriterionError
 
 __all__ = ["Criterion"]
@@ -111,8 +110,7 @@ class Criterion:
         """A JSON-able copy; `from_dict` reads it back."""
         entry: dict[str, Any] = {"name": self.name, "words": list(self.words), "prompt": self.prompt, **self._options()}
         if self.embeddings is not None:
-            little_endian = np.ascontiguousarray(self.embeddings, dtype="<f4")
-            entry["embeddings"] = base64.b64encode(little_endian.tobytes()).decode()
+            entry["embeddings"] = to_base64(self.embeddings)
         return entry
 
     @classmethod
@@ -120,8 +118,7 @@ class Criterion:
         """The criterion that `to_dict` wrote."""
         content = dict(entry)
         if "embeddings" in content:
-            flat: Float32Array = np.frombuffer(base64.b64decode(content["embeddings"]), dtype="<f4")
-            content["embeddings"] = flat.reshape(len(content["words"]), -1)
+            content["embeddings"] = from_base64(content["embeddings"], rows=len(content["words"]))
         return cls(**content)
 
     def _options(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from crl_qdrant.errors import EmbeddingError
 
-__all__ = ["Float32Array", "flaw", "matrix", "unit_rows", "unit_vector"]
+__all__ = ["Float32Array", "flaw", "from_base64", "matrix", "to_base64", "unit_rows", "unit_vector"]
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -74,6 +75,17 @@ def unit_vector(embedding: Any, *, what: str, dimension: int) -> Float32Array:
         raise EmbeddingError(f"{what} {reason}")
     scaled: Float32Array = _scaled(vector[None])[0]
     return scaled
+
+
+def to_base64(array: Float32Array) -> str:
+    """The array's values as text, for JSON; every bit is kept."""
+    return base64.b64encode(np.ascontiguousarray(array, dtype="<f4").tobytes()).decode()
+
+
+def from_base64(text: str, *, rows: int) -> Float32Array:
+    """The array [rows, …] that `to_base64` wrote; read-only."""
+    flat: Float32Array = np.frombuffer(base64.b64decode(text), dtype="<f4")
+    return flat.reshape(rows, -1)
 
 
 def _scaled(array: Float32Array) -> Float32Array:

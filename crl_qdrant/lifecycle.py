@@ -42,7 +42,6 @@ class Criteria:
         self._encoder = encoder
         self._device = device
         self._projections: dict[str, Tensor] = {}  # by fingerprint
-        self._host_projections: dict[str, Float32Array] = {}
 
     @property
     def manifest(self) -> Manifest:
@@ -64,18 +63,13 @@ class Criteria:
         return stored
 
     def projection(self, stored: StoredCriterion) -> Tensor:
-        """P of a criterion, float32 [d, r], on the device; computed once."""
+        """P of a criterion, float32 [d, r], on the device."""
         if stored.fingerprint not in self._projections:
             import torch
 
             from crl_qdrant.device import choose_device
-            from crl_qdrant.projection import projection_matrix
 
-            criterion = stored.criterion
-            texts = torch.tensor(criterion.embeddings, device=choose_device(self._device))
-            self._projections[stored.fingerprint] = projection_matrix(
-                texts, weighting=criterion.weighting, center=criterion.center, energy=criterion.energy
-            )
+            self._projections[stored.fingerprint] = torch.tensor(stored.projection, device=choose_device(self._device))
         return self._projections[stored.fingerprint]
 
     def project(self, stored: StoredCriterion, embeddings: Float32Array) -> Float32Array:
@@ -93,14 +87,9 @@ class Criteria:
 
         A single product is quickest in NumPy: waking a GPU, or torch's threads, takes longer than an engine's search.
         """
-        conditional: Float32Array = embedding @ self._on_host(stored)
+        conditional: Float32Array = embedding @ stored.projection
         length = float(conditional @ conditional) ** 0.5
         return conditional / np.float32(length) if length > 0.0 else conditional
-
-    def _on_host(self, stored: StoredCriterion) -> Float32Array:
-        if stored.fingerprint not in self._host_projections:
-            self._host_projections[stored.fingerprint] = self.projection(stored).cpu().numpy()
-        return self._host_projections[stored.fingerprint]
 
     def vectors(self, embeddings: Float32Array) -> dict[str, Float32Array]:
         """The named vectors [N, r] that points with these embeddings [N, d] must carry when they are written now."""
@@ -126,14 +115,14 @@ class Criteria:
             embeddings = self._encoder.encode_texts(criterion.texts, purpose="embed a criterion's words")
         what = f"the embeddings of criterion {criterion.name!r}"
         checked = unit_rows(embeddings, rows=len(criterion.words), dimension=self._manifest.dimension, what=what)
-        stored = StoredCriterion(criterion.with_embeddings(checked), fingerprint, rank=0)
-        rank = self.projection(stored).shape[1]
+        projection = _projection(criterion, checked)
+        rank = projection.shape[1]
         if rank < 2:
             raise CriterionError(
                 f"the words of criterion {criterion.name!r} span {rank} dimension(s), and in fewer than two "
                 "every image is simply for or against; use more words, or center=False"
             )
-        self._remember(replace(stored, rank=rank))
+        self._remember(StoredCriterion(criterion.with_embeddings(checked), fingerprint, projection))
 
     def materialize(self, name: str, *, batch_size: int, advance: Advance) -> int:
         """Write the criterion's named vector for the points that lack it."""
@@ -173,3 +162,14 @@ class Criteria:
     def _remember(self, stored: StoredCriterion) -> None:
         self._store.update_metadata(stored.to_entry())
         self._manifest = replace(self._manifest, criteria={**self._manifest.criteria, stored.criterion.name: stored})
+
+
+def _projection(criterion: Criterion, embeddings: Float32Array) -> Float32Array:
+    import torch
+
+    from crl_qdrant.projection import projection_matrix
+
+    projection = projection_matrix(
+        torch.tensor(embeddings), weighting=criterion.weighting, center=criterion.center, energy=criterion.energy
+    )
+    return np.asarray(projection.numpy())

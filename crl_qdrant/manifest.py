@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any, Final
 
 from crl_qdrant.criterion import Criterion
+from crl_qdrant.embeddings import Float32Array, from_base64, to_base64
 from crl_qdrant.errors import ManifestError
 
 __all__ = ["IMAGE_VECTOR", "CriterionState", "Manifest", "StoredCriterion"]
@@ -37,12 +38,21 @@ class CriterionState(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class StoredCriterion:
-    """A criterion as a collection keeps it: with its words' embeddings, and what has become of it."""
+    """A criterion as a collection keeps it: with its words' embeddings and projection, and what has become of it.
+
+    P is kept, not computed again from the words: a singular vector's sign, and any rotation among equal singular
+    values, are the choice of the machine that computed it, and named vectors were written with one choice.
+    """
 
     criterion: Criterion
     fingerprint: str
-    rank: int
+    projection: Float32Array  # P, [d, r]
     state: CriterionState = CriterionState.DEFINED
+
+    @property
+    def rank(self) -> int:
+        """r, the dimensions of its conditional representations."""
+        return int(self.projection.shape[1])
 
     @property
     def has_vector(self) -> bool:
@@ -58,7 +68,7 @@ class StoredCriterion:
         value = {
             "criterion": self.criterion.to_dict(),
             "fingerprint": self.fingerprint,
-            "rank": self.rank,
+            "projection": to_base64(self.projection),
             "state": self.state.value,
         }
         return {_CRITERION + self.criterion.name: value}
@@ -99,8 +109,15 @@ class Manifest:
                 f"collection {collection!r} has manifest format {head.get('format')!r}, and this crl-qdrant reads "
                 f"format {_FORMAT}; upgrade it"
             )
-        stored = [_stored(value) for key, value in metadata.items() if key.startswith(_CRITERION)]
-        manifest = cls(head["encoder"], head["dimension"], {each.criterion.name: each for each in stored})
+        try:
+            encoder, dimension = head["encoder"], int(head["dimension"])
+            entries = [value for key, value in metadata.items() if key.startswith(_CRITERION)]
+            stored = [_stored(value, dimension) for value in entries]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ManifestError(
+                f"the manifest of collection {collection!r} is damaged ({error!r}); restore the collection's metadata"
+            ) from error
+        manifest = cls(encoder, dimension, {each.criterion.name: each for each in stored})
         expected = {IMAGE_VECTOR: manifest.dimension}
         expected |= {s.criterion.vector_name: s.rank for s in stored if s.state is CriterionState.MATERIALIZED}
         for name, size in expected.items():
@@ -113,7 +130,7 @@ class Manifest:
         return manifest
 
 
-def _stored(value: Mapping[str, Any]) -> StoredCriterion:
-    return StoredCriterion(
-        Criterion.from_dict(value["criterion"]), value["fingerprint"], value["rank"], CriterionState(value["state"])
-    )
+def _stored(value: Mapping[str, Any], dimension: int) -> StoredCriterion:
+    projection = from_base64(value["projection"], rows=dimension)
+    state = CriterionState(value["state"])
+    return StoredCriterion(Criterion.from_dict(value["criterion"]), value["fingerprint"], projection, state)

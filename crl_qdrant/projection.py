@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["conditional_representation", "cosine_similarity", "projection_matrix", "top_k"]
+__all__ = ["conditional_representation", "cosine_similarity", "projection_matrix", "top_k", "word_matrix"]
 
 
 def projection_matrix(
@@ -30,20 +30,41 @@ def projection_matrix(
         P, float32 [d, r] on T's device, r = rank(T) <= min(K, d); fewer columns where energy < 1.
         r is 0 where T is zero, as one text is once its mean is taken out.
     """
+    _, singular, directions = _decomposed(text_embeddings, center=center, energy=energy)
+    projection: Tensor = directions * singular.pow(weighting)  # (d, r)
+    return projection.to(text_embeddings.device, torch.float32).contiguous()
+
+
+def word_matrix(
+    text_embeddings: Tensor, *, weighting: float = 1.0, center: bool = False, energy: float = 1.0
+) -> Tensor:
+    """V·Sᵖ·Uᵀ: conditional representations by words, with the inner products that P gives; Tᵀ for the paper's options.
+
+    Args and options as for `projection_matrix`.
+
+    Returns:
+        float64 [d, K], in the CPU's memory.
+    """
+    words, singular, directions = _decomposed(text_embeddings, center=center, energy=energy)
+    matrix: Tensor = (directions * singular.pow(weighting)) @ words.T
+    return matrix
+
+
+def _decomposed(text_embeddings: Tensor, *, center: bool, energy: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The thin SVD's U [K, r], S [r] and V [d, r] in float64, directions that are noise or beyond `energy` left out."""
     # The matrix is small and squared condition numbers are not: decompose in float64 (in the CPU's memory, since
     # not every device has float64).
     texts = text_embeddings.detach().to("cpu", torch.float64)
     if center:
         texts = texts - texts.mean(dim=0)
-    _, singular, directions = torch.linalg.svd(texts, full_matrices=False)  # (min(K, d),), (min(K, d), d)
+    words, singular, directions = torch.linalg.svd(texts, full_matrices=False)
     # T comes from float32 models: directions below its rounding are noise, which p <= 0 would blow up.
     noise = max(texts.shape) * torch.finfo(torch.float32).eps
     rank = int((singular > noise * max(float(singular[0]), 1e-3)).sum())
     if energy < 1.0 and rank:
         shares = singular[:rank].square().cumsum(0) / singular[:rank].square().sum()
         rank = min(rank, int((shares < energy - 1e-12).sum()) + 1)
-    projection: Tensor = directions[:rank].T * singular[:rank].pow(weighting)  # (d, r)
-    return projection.to(text_embeddings.device, torch.float32).contiguous()
+    return words[:, :rank], singular[:rank], directions[:rank].T
 
 
 def conditional_representation(image_embeddings: Tensor, projection: Tensor) -> Tensor:

@@ -272,3 +272,10 @@ def test_every_error_is_ours() -> None:
     assert {kind.__name__ for kind in kinds} == {n for n, v in vars(errors).items() if isinstance(v, type)}
     drawn = str(errors.__doc__)
     assert all(name in drawn for name in errors.__all__)
+
+
+def test_a_damaged_manifest_is_named(products: CRLCollection) -> None:
+    for damage in ({"state": "materialized"}, {"criterion": {"name": "x"}}, "text"):
+        products._store.update_metadata({"crl.criterion.cut": damage})
+        with pytest.raises(ManifestError, match="damaged"):
+            products.refresh()

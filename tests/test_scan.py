@@ -22,7 +22,7 @@ def query(row: np.ndarray) -> np.ndarray:
 
 
 def check(scan: Scan, stored: dict[int, np.ndarray], row: np.ndarray) -> None:
-    found = scan.search(query(row), PROJECTION, key="style", limit=len(stored) + 5)
+    found = scan.search(query(row)[None], PROJECTION, key="style", limit=len(stored) + 5)[0]
     assert {each for each, _ in found} == set(stored)
     expected = conditional_cosines(np.stack([row, *stored.values()]), TEXTS)[0, 1:]
     assert [score for _, score in found] == pytest.approx(np.sort(expected)[::-1], abs=2e-3)
@@ -50,10 +50,10 @@ def test_choosing_among_ids_and_leaving_one_out() -> None:
     scan = Scan(8, torch.device("cpu"))
     rows = unit(RNG.normal(size=(50, 8))).astype(np.float32)
     scan.put(range(50), rows)
-    ranking = [each for each, _ in scan.search(query(rows[0]), PROJECTION, key="style", limit=50)]
-    chosen = scan.search(query(rows[0]), PROJECTION, key="style", limit=50, among=[1, 5, 9, 777], without=5)
+    ranking = [each for each, _ in scan.search(query(rows[0])[None], PROJECTION, key="style", limit=50)[0]]
+    (chosen,) = scan.search(query(rows[0])[None], PROJECTION, key="style", limit=50, among=[1, 5, 9, 777], without=[5])
     assert [each for each, _ in chosen] == [each for each in ranking if each in (1, 9)]
-    assert scan.search(query(rows[0]), PROJECTION, key="style", limit=5, among=[]) == []
+    assert scan.search(query(rows[0])[None], PROJECTION, key="style", limit=5, among=[]) == [[]]
 
 
 def test_only_so_many_criteria_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,5 +62,5 @@ def test_only_so_many_criteria_are_held(monkeypatch: pytest.MonkeyPatch) -> None
     rows = unit(RNG.normal(size=(20, 8))).astype(np.float32)
     scan.put(range(20), rows)
     for key in ("a", "b", "a", "c"):
-        assert scan.search(query(rows[3]), PROJECTION, key=key, limit=1)[0][0] == 3
+        assert scan.search(query(rows[3])[None], PROJECTION, key=key, limit=1)[0][0][0] == 3
     assert list(scan._projected) == ["a", "c"]

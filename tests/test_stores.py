@@ -12,7 +12,7 @@ import pytest
 from qdrant_client import models, QdrantClient
 
 from crl_qdrant import ExistsError, FilterError, InputError, LockedError, NotFoundError, StoreError
-from crl_qdrant.stores import create_store, open_store, Store
+from crl_qdrant.stores import create_store, open_store, Store, VectorQuery
 
 KEY = "550e8400-e29b-41d4-a716-446655440000"
 ROWS = np.random.default_rng(1).normal(size=(8, 4)).astype(np.float32)
@@ -112,7 +112,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Store]:
 def matching(store: Store, query_filter: models.Filter) -> set[int | str]:
     found = {each for page in store.scroll_ids(query_filter) for each in page}
     assert store.count(query_filter) == len(found)
-    assert {each.id for each in store.query(ROWS[0], using="image", limit=9, query_filter=query_filter)} == found
+    assert {each.id for each in store.query(VectorQuery(ROWS[0], "image", 9, query_filter=query_filter))} == found
     return found
 
 
@@ -171,10 +171,10 @@ def test_a_condition_that_edge_lacks_is_named(both: tuple[Store, Store]) -> None
 def test_points_and_vectors(store: Store) -> None:
     assert store.count() == 8
     assert store.vector_sizes() == {"image": 4, "other": 2}
-    best = store.query(ROWS[3], using="image", limit=2)
+    best = store.query(VectorQuery(ROWS[3], "image", 2))
     assert (best[0].id, best[0].payload) == (3, PAYLOADS[3])
     assert best[0].score == pytest.approx(1.0, abs=1e-6)
-    assert {each.id for each in store.query(ROWS[3, :2], using="other", limit=9)} == {2, 3, 4}
+    assert {each.id for each in store.query(VectorQuery(ROWS[3, :2], "other", 9))} == {2, 3, 4}
     records = {record.id: record for record in store.retrieve([KEY, 2, 999], vector="other", with_payload=["colour"])}
     assert set(records) == {KEY, 2}
     assert records[2].payload == {"colour": "blue"}
@@ -210,7 +210,7 @@ def test_a_wrong_size_or_name_is_a_store_error(store: Store) -> None:
     with pytest.raises(StoreError, match="writing points"):
         store.upsert([1], {"image": ROWS[:1, :3]}, [{}])
     with pytest.raises(StoreError, match="searching"):
-        store.query(ROWS[0], using="nothing", limit=1)
+        store.query(VectorQuery(ROWS[0], "nothing", 1))
     assert store.count() == 8
 
 

@@ -1,44 +1,105 @@
-"""A query as users have it (image, embedding, stored point, text) -> one unit embedding."""
+"""What a user asks: one query, with everything that can be said of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy.typing as npt
+from qdrant_client import models
 
-from crl_qdrant.embeddings import Float32Array, unit_vector
-from crl_qdrant.encoders.bound import BoundEncoder
-from crl_qdrant.errors import InputError, NotFoundError
-from crl_qdrant.images import decode, ImageInput
-from crl_qdrant.manifest import IMAGE_VECTOR
-from crl_qdrant.points import PointId
-from crl_qdrant.stores import Store
+from crl_qdrant.errors import InputError
+from crl_qdrant.images import ImageInput
+from crl_qdrant.stores import WithPayload
 
-__all__ = ["query_embedding"]
+__all__ = ["STRATEGIES", "Query"]
+
+STRATEGIES = ("auto", "named", "scan", "rerank")
 
 
-def query_embedding(
-    store: Store,
-    encoder: BoundEncoder,
-    dimension: int,
-    *,
-    image: ImageInput | None,
-    embedding: npt.ArrayLike | None,
-    like: PointId | None,
-    text: str | None,
-) -> Float32Array:
-    """The embedding [d] of the one query that is given, unit length. `CRLCollection.search` says what is raised."""
-    given = {"image": image, "embedding": embedding, "like": like, "text": text}
-    names = [name for name, value in given.items() if value is not None]
-    if len(names) != 1:
-        raise InputError(f"give one of image, embedding, like and text; got {' and '.join(names) or 'none'}")
-    if image is not None:
-        embedding = encoder.encode_images([decode(image)], purpose="search by image")[0]
-    elif text is not None:
-        if not isinstance(text, str) or not text.strip():
-            raise InputError(f"text must say something, got {text!r}")
-        embedding = encoder.encode_texts([text], purpose="search by text")[0]
-    elif like is not None:
-        records = store.retrieve([like], vector=IMAGE_VECTOR, with_payload=False)
-        if not records or records[0].vector is None:
-            raise NotFoundError(f"there is no point {like!r} with an image embedding")
-        embedding = records[0].vector
-    return unit_vector(embedding, what="the query embedding", dimension=dimension)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Query:
+    """A search, as `CRLCollection.search` takes it; `search_batch` takes many.
+
+    Raises:
+        InputError: a value that cannot be; the message names it.
+    """
+
+    image: ImageInput | None = None
+    embedding: npt.ArrayLike | None = None
+    like: Any = None
+    text: str | None = None
+    images: Sequence[ImageInput] | None = None
+    unlike: Sequence[Any] | None = None
+    criterion: str | Mapping[str, float] | None = None
+    modifier: str | Sequence[str] | None = None
+    criterion_weight: float = 10.0
+    limit: int = 10
+    offset: int = 0
+    query_filter: models.Filter | None = None
+    with_payload: WithPayload = True
+    score_threshold: float | None = None
+    strategy: str = "auto"
+    oversample: int = 10
+    search_params: models.SearchParams | None = None
+    group_by: str | None = None
+    diversity: float = 0.0
+    explain: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("limit", 1), ("offset", 0), ("oversample", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(f"{name} must be at least {least}, got {value!r}")
+        if self.strategy not in STRATEGIES:
+            raise InputError(f"strategy is one of {', '.join(STRATEGIES)}, got {self.strategy!r}")
+        if not 0.0 <= self.diversity < 1.0:
+            raise InputError(f"diversity must be at least 0 and below 1, got {self.diversity!r}")
+        if not self.criterion_weight >= 0.0:
+            raise InputError(f"criterion_weight must not be negative, got {self.criterion_weight!r}")
+        self._check_what_is_asked()
+        self._check_criteria()
+
+    def _check_what_is_asked(self) -> None:
+        given = [name for name in ("image", "embedding", "like", "text", "images") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise InputError(
+                f"give one of image, embedding, like, text and images; got {' and '.join(given) or 'none'}"
+            )
+        for name in ("images", "unlike"):
+            values = getattr(self, name)
+            if values is not None and (isinstance(values, (str, bytes)) or not len(values)):
+                raise InputError(f"{name} is a list with at least one entry, got {values!r:.80}")
+        if self.text is not None and (not isinstance(self.text, str) or not self.text.strip()):
+            raise InputError(f"text must say something, got {self.text!r}")
+
+    def _check_criteria(self) -> None:
+        if isinstance(self.criterion, Mapping):
+            if not self.criterion:
+                raise InputError("criterion is an empty mapping; give at least one criterion, or None")
+            for name, weight in self.criterion.items():
+                if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not abs(weight) < float("inf"):
+                    raise InputError(f"the weight of criterion {name!r} must be a number, got {weight!r}")
+            if not any(self.criterion.values()):
+                raise InputError("all criteria have weight 0, so nothing is asked for")
+        if self.modifier is not None:
+            phrasings = self.phrasings
+            if not phrasings or not all(isinstance(each, str) and each.strip() for each in phrasings):
+                raise InputError(f"modifier is a text, or a list of phrasings of one; got {self.modifier!r}")
+            if isinstance(self.criterion, Mapping):
+                raise InputError("a modifier goes with one criterion or none, not with several")
+
+    @property
+    def phrasings(self) -> list[str]:
+        """The modifier's wordings; none where there is no modifier."""
+        if self.modifier is None:
+            return []
+        return [self.modifier] if isinstance(self.modifier, str) else list(self.modifier)
+
+    @property
+    def weights(self) -> dict[str | None, float]:
+        """The criteria asked for, with their weights; None is the raw similarity."""
+        if isinstance(self.criterion, Mapping):
+            return {name: weight for name, weight in self.criterion.items() if weight}
+        return {self.criterion: 1.0}

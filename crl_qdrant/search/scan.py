@@ -22,6 +22,7 @@ __all__ = ["Scan"]
 
 _CHUNK: Final = 16_384
 _CRITERIA_HELD: Final = 8
+_QUERIES_AT_ONCE: Final = 64
 
 
 class Scan:
@@ -65,46 +66,58 @@ class Scan:
 
     def search(
         self,
-        query: Float32Array,
-        projection: Tensor,
+        queries: Float32Array,
+        projection: Tensor | None,
         *,
         key: str,
         limit: int,
         among: Iterable[PointId] | None = None,
-        without: PointId | None = None,
-    ) -> list[tuple[PointId, float]]:
-        """The points whose conditional representations are nearest to the query's, best first.
+        without: Sequence[PointId] = (),
+    ) -> list[list[tuple[PointId, float]]]:
+        """For each query the points whose representations are nearest, best first.
 
         Args:
-            query: the query's conditional representation [r], unit length.
-            projection: P, float32 [d, r].
+            queries: conditional representations [Q, r], unit rows.
+            projection: P, float32 [d, r]; None compares the raw embeddings.
             key: the criterion's fingerprint, under which its projected embeddings are kept.
-            limit: how many points to find.
+            limit: how many points to find for each query.
             among: ids to choose from; None for all.
-            without: an id to leave out.
+            without: ids to leave out.
 
         Returns:
-            At most `limit` pairs of id and exact conditional cosine.
+            Q lists of at most `limit` pairs of id and exact cosine.
         """
         with self._lock:
-            chunks = self._conditional(key, projection)
             if not self._row_of:
-                return []
-            wanted = torch.from_numpy(query).to(self._device)
-            scores = torch.cat([cosine_similarity(wanted, chunk) for chunk in chunks])[: len(self._id_of)]
-            barred = list(self._free)
-            if without in self._row_of:
-                barred.append(self._row_of[without])
-            if among is not None:
-                rows = torch.tensor([self._row_of[i] for i in among if i in self._row_of], dtype=torch.long)
-                chosen = torch.full_like(scores, -torch.inf)
-                rows = rows.to(self._device)
-                chosen[rows] = scores[rows]
-                scores = chosen
-            scores[torch.tensor(barred, dtype=torch.long, device=self._device)] = -torch.inf
-            values, positions = top_k(scores, limit)
-            found = [(self._id_of[row], score) for row, score in zip(positions.tolist(), values.tolist(), strict=True)]
-            return [(point_id, score) for point_id, score in found if point_id is not None and score >= -1.0]
+                return [[] for _ in queries]
+            barred = self._barred(among, without)
+            chunks = self._raw if projection is None else self._conditional(key, projection)
+            found = []
+            for start in range(0, len(queries), _QUERIES_AT_ONCE):
+                wanted = torch.from_numpy(queries[start : start + _QUERIES_AT_ONCE]).to(self._device)
+                scores = torch.cat([cosine_similarity(wanted, chunk.float()) for chunk in chunks], dim=1)
+                scores = scores[:, : len(self._id_of)]
+                if barred is not None:
+                    scores[:, barred] = -torch.inf
+                found += [self._best(row, limit) for row in scores]
+            return found
+
+    def _barred(self, among: Iterable[PointId] | None, without: Sequence[PointId]) -> Tensor | None:
+        """A mask [rows] of the rows that are no answer; None where all are."""
+        if among is None and not without and not self._free:
+            return None
+        barred = torch.zeros(len(self._id_of), dtype=torch.bool, device=self._device)
+        if among is not None:
+            barred[:] = True
+            barred[[self._row_of[each] for each in among if each in self._row_of]] = False
+        barred[self._free + [self._row_of[each] for each in without if each in self._row_of]] = True
+        return barred
+
+    def _best(self, scores: Tensor, limit: int) -> list[tuple[PointId, float]]:
+        values, positions = top_k(scores, limit)
+        pairs = zip(positions.tolist(), values.tolist(), strict=True)
+        found = [(self._id_of[row], score) for row, score in pairs if score >= -1.0]  # a barred row has minus infinity
+        return [(point_id, score) for point_id, score in found if point_id is not None]
 
     def _row(self, point_id: PointId) -> int:
         row = self._row_of.get(point_id)

@@ -10,11 +10,11 @@ from typing import Any, Final, TypeAlias
 from qdrant_client import QdrantClient
 
 from crl_qdrant.errors import InputError, StoreError
-from crl_qdrant.stores.store import Record, Scored, Store, WithPayload
+from crl_qdrant.stores.store import Record, Scored, Store, VectorQuery, WithPayload
 
 _TIMEOUT_S: Final = 60  # writes wait until they are durable; the client's own 5 s is short for a large batch
 
-__all__ = ["Location", "Record", "Scored", "Store", "WithPayload", "create_store", "open_store"]
+__all__ = ["Location", "Record", "Scored", "Store", "VectorQuery", "WithPayload", "create_store", "open_store"]
 
 Location: TypeAlias = "str | os.PathLike[str] | QdrantClient"
 

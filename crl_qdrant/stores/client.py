@@ -14,7 +14,7 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.errors import ExistsError, FilterError, NotFoundError, StoreError
 from crl_qdrant.points import Payload, PointId
-from crl_qdrant.stores.store import Record, Scored, WithPayload
+from crl_qdrant.stores.store import Record, Scored, VectorQuery, WithPayload
 
 __all__ = ["ClientStore"]
 
@@ -127,25 +127,38 @@ class ClientStore:
         with self._call("counting points"):
             return self._client.count(self._name, count_filter=_checked(query_filter), exact=True).count
 
-    def query(
-        self,
-        vector: Float32Array,
-        *,
-        using: str,
-        limit: int,
-        query_filter: models.Filter | None = None,
-        with_payload: WithPayload = True,
-    ) -> list[Scored]:
+    def query(self, query: VectorQuery) -> list[Scored]:
         with self._call("searching"):
             found = self._client.query_points(
                 self._name,
-                query=vector.tolist(),
-                using=using,
-                limit=limit,
-                query_filter=_checked(query_filter),
-                with_payload=with_payload,
+                query=query.vector.tolist(),
+                using=query.using,
+                limit=query.limit,
+                offset=query.offset,
+                query_filter=_checked(query.query_filter),
+                with_payload=query.with_payload,
+                score_threshold=query.score_threshold,
+                search_params=query.params,
             ).points
         return [Scored(_plain(point.id), point.score, point.payload) for point in found]
+
+    def query_batch(self, queries: Sequence[VectorQuery]) -> list[list[Scored]]:
+        requests = [
+            models.QueryRequest(
+                query=query.vector.tolist(),
+                using=query.using,
+                limit=query.limit,
+                offset=query.offset,
+                filter=_checked(query.query_filter),
+                with_payload=query.with_payload,
+                score_threshold=query.score_threshold,
+                params=query.params,
+            )
+            for query in queries
+        ]
+        with self._call("searching"):
+            found = self._client.query_batch_points(self._name, requests)
+        return [[Scored(_plain(p.id), p.score, p.payload) for p in each.points] for each in found]
 
     def retrieve(
         self, ids: Sequence[PointId], *, vector: str | None = None, with_payload: WithPayload = True

@@ -20,7 +20,7 @@ from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.errors import CRLError, ExistsError, LockedError, NotFoundError, StoreError
 from crl_qdrant.points import Payload, PointId
 from crl_qdrant.stores.edge_filter import edge_filter
-from crl_qdrant.stores.store import Record, Scored, WithPayload
+from crl_qdrant.stores.store import Record, Scored, VectorQuery, WithPayload
 
 __all__ = ["EdgeStore"]
 
@@ -130,24 +130,15 @@ class EdgeStore:
         with _translated("counting points"):
             return self._shard.count(edge.CountRequest(filter=edge_filter(query_filter)))
 
-    def query(
-        self,
-        vector: Float32Array,
-        *,
-        using: str,
-        limit: int,
-        query_filter: models.Filter | None = None,
-        with_payload: WithPayload = True,
-    ) -> list[Scored]:
-        request = edge.QueryRequest(
-            limit=limit,
-            query=edge.Query.Nearest(cast("list[float]", vector), using=using),
-            filter=edge_filter(query_filter),
-            with_payload=with_payload,
-        )
+    def query(self, query: VectorQuery) -> list[Scored]:
         with _translated("searching"):
-            found = self._shard.query(request)
+            found = self._shard.query(_request(query))
         return [Scored(_plain(point.id), point.score, point.payload) for point in found]
+
+    def query_batch(self, queries: Sequence[VectorQuery]) -> list[list[Scored]]:
+        with _translated("searching"):
+            found = self._shard.query_batch(edge.QueryBatchRequest([_request(query) for query in queries]))
+        return [[Scored(_plain(point.id), point.score, point.payload) for point in each] for each in found]
 
     def retrieve(
         self, ids: Sequence[PointId], *, vector: str | None = None, with_payload: WithPayload = True
@@ -195,6 +186,35 @@ class EdgeStore:
                 yield points
             if offset is None:
                 return
+
+
+def _request(query: VectorQuery) -> edge.QueryRequest:
+    return edge.QueryRequest(
+        limit=query.limit,
+        offset=query.offset,
+        query=edge.Query.Nearest(cast("list[float]", query.vector), using=query.using),
+        filter=edge_filter(query.query_filter),
+        with_payload=query.with_payload,
+        score_threshold=query.score_threshold,
+        params=None if query.params is None else _params(query.params),
+    )
+
+
+def _params(params: models.SearchParams) -> edge.SearchParams:
+    quantization, acorn = params.quantization, params.acorn
+    return edge.SearchParams(
+        hnsw_ef=params.hnsw_ef,
+        exact=bool(params.exact),
+        indexed_only=bool(params.indexed_only),
+        quantization=None
+        if quantization is None
+        else edge.QuantizationSearchParams(
+            ignore=bool(quantization.ignore), rescore=quantization.rescore, oversampling=quantization.oversampling
+        ),
+        acorn=None
+        if acorn is None
+        else edge.AcornSearchParams(enable=bool(acorn.enable), max_selectivity=acorn.max_selectivity),
+    )
 
 
 def _plain(point_id: int | str | uuid.UUID) -> PointId:

@@ -10,7 +10,7 @@ from qdrant_client import models
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.points import Payload, PointId
 
-__all__ = ["Record", "Scored", "Store", "WithPayload"]
+__all__ = ["Record", "Scored", "Store", "VectorQuery", "WithPayload"]
 
 WithPayload = bool | list[str]
 
@@ -21,6 +21,19 @@ class Scored(NamedTuple):
     id: PointId
     score: float
     payload: Payload | None
+
+
+class VectorQuery(NamedTuple):
+    """A search for the points nearest to vector [size] in the named vector `using`."""
+
+    vector: Float32Array
+    using: str
+    limit: int
+    offset: int = 0
+    query_filter: models.Filter | None = None
+    with_payload: WithPayload = True
+    score_threshold: float | None = None
+    params: models.SearchParams | None = None
 
 
 class Record(NamedTuple):
@@ -61,16 +74,11 @@ class Store(Protocol):
     def count(self, query_filter: models.Filter | None = None) -> int:
         """Exact number of points that match."""
 
-    def query(
-        self,
-        vector: Float32Array,
-        *,
-        using: str,
-        limit: int,
-        query_filter: models.Filter | None = None,
-        with_payload: WithPayload = True,
-    ) -> list[Scored]:
-        """The `limit` points nearest to vector [size] in the named vector `using`, best first."""
+    def query(self, query: VectorQuery) -> list[Scored]:
+        """The points nearest to a vector, best first."""
+
+    def query_batch(self, queries: Sequence[VectorQuery]) -> list[list[Scored]]:
+        """The answers to several queries, in one round trip."""
 
     def retrieve(
         self, ids: Sequence[PointId], *, vector: str | None = None, with_payload: WithPayload = True

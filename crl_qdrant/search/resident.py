@@ -1,0 +1,93 @@
+"""The collection's embeddings in memory: loaded when a scan first needs them, kept in step with writes, bounded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.errors import InputError
+from crl_qdrant.manifest import IMAGE_VECTOR
+from crl_qdrant.points import PointId
+from crl_qdrant.stores import Store
+
+if TYPE_CHECKING:
+    from crl_qdrant.search.scan import Scan
+
+__all__ = ["Resident"]
+
+_SAMPLE = 1000
+
+
+class Resident:
+    """What of a collection is held outside its store; safe to use from several threads.
+
+    Args:
+        store: where the embeddings are.
+        dimension: d.
+        device: "auto", "cpu" or "cuda…": where they are held.
+        scan_memory: bytes that the raw embeddings may take.
+    """
+
+    def __init__(self, store: Store, dimension: int, device: str, scan_memory: int) -> None:
+        if isinstance(scan_memory, bool) or not isinstance(scan_memory, int) or scan_memory < 0:
+            raise InputError(f"scan_memory is a number of bytes, got {scan_memory!r}")
+        self._store = store
+        self._dimension = dimension
+        self._device = device
+        self.scan_memory = scan_memory
+        self._scan: Scan | None = None
+        self._sample: Float32Array | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the embeddings are in memory."""
+        return self._scan is not None
+
+    def bytes_needed(self) -> int:
+        """What the raw embeddings take in half precision: N·d·2."""
+        return self._store.count() * self._dimension * 2
+
+    def scan(self) -> Scan:
+        """The scan over all embeddings, read from the store the first time."""
+        from crl_qdrant.device import choose_device
+        from crl_qdrant.search.scan import Scan
+
+        with self._lock:  # a batch written meanwhile is put in after the load, so the scan ends up with it
+            if self._scan is None:
+                scan = Scan(self._dimension, choose_device(self._device))
+                for ids, embeddings in self._store.scroll(vector=IMAGE_VECTOR, batch_size=4096):
+                    scan.put(ids, embeddings)
+                self._scan = scan
+            return self._scan
+
+    def sample(self) -> Float32Array:
+        """Some of the collection's unit embeddings [n, d], n <= 1000, by which its average item is known."""
+        with self._lock:
+            if self._sample is None:
+                pages = self._store.scroll(vector=IMAGE_VECTOR, batch_size=_SAMPLE)
+                self._sample = next((rows for _, rows in pages), np.empty((0, self._dimension), dtype=np.float32))
+            return self._sample
+
+    def put(self, ids: Sequence[PointId], embeddings: Float32Array) -> None:
+        """Points [B, d] that were just written."""
+        with self._lock:
+            if self._sample is not None and len(self._sample) < _SAMPLE:
+                self._sample = None  # a small collection's average moves with every batch
+            if self._scan is not None:
+                self._scan.put(ids, embeddings)
+
+    def remove(self, ids: Iterable[PointId]) -> None:
+        """Points that were just removed."""
+        with self._lock:
+            if self._scan is not None:
+                self._scan.remove(ids)
+
+    def forget(self) -> None:
+        """Let go of everything; it is read again when it is needed."""
+        with self._lock:
+            self._scan = self._sample = None

@@ -1,0 +1,73 @@
+"""Where points are compared: the raw embeddings, or one criterion's conditional representations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.lifecycle import Criteria
+from crl_qdrant.manifest import CriterionState, IMAGE_VECTOR, StoredCriterion
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["RAW", "Space"]
+
+RAW = "image"
+"""What the raw embeddings' space is called among the scores of a hit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """The raw space, or a criterion's.
+
+    Attributes:
+        criteria: the collection's criteria.
+        stored: the criterion; None for the raw space.
+    """
+
+    criteria: Criteria
+    stored: StoredCriterion | None
+
+    @classmethod
+    def of(cls, criteria: Criteria, name: str | None) -> Space:
+        """The space of a criterion's name, or of None.
+
+        Raises:
+            NotFoundError: no such criterion.
+        """
+        return cls(criteria, None if name is None else criteria.find(name))
+
+    @property
+    def name(self) -> str:
+        """The criterion's name, or "image"."""
+        return RAW if self.stored is None else self.stored.criterion.name
+
+    @property
+    def vector(self) -> str:
+        """The named vector that holds the representations, where there is one."""
+        return IMAGE_VECTOR if self.stored is None else self.stored.criterion.vector_name
+
+    @property
+    def has_index(self) -> bool:
+        """Whether every point has that named vector."""
+        return self.stored is None or self.stored.state is CriterionState.MATERIALIZED
+
+    @property
+    def key(self) -> str:
+        """What changes with the representations."""
+        return RAW if self.stored is None else self.stored.fingerprint
+
+    @property
+    def projection(self) -> Tensor | None:
+        """P, float32 [d, r], on the device; None in the raw space."""
+        return None if self.stored is None else self.criteria.projection(self.stored)
+
+    def represent(self, embeddings: Float32Array) -> Float32Array:
+        """Representations [N, r] of unit embeddings [N, d], unit rows."""
+        if self.stored is None:
+            return embeddings
+        if len(embeddings) == 1:
+            return self.criteria.project_query(self.stored, embeddings[0])[None]
+        return self.criteria.project(self.stored, embeddings)

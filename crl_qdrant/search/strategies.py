@@ -1,0 +1,113 @@
+"""The three ways to the points nearest in one space: the engine's index, the scan, oversampled candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from qdrant_client import models
+
+from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.manifest import IMAGE_VECTOR
+from crl_qdrant.points import PointId
+from crl_qdrant.search.combine import mean_direction, ranking
+from crl_qdrant.search.query import Query
+from crl_qdrant.search.resident import Resident
+from crl_qdrant.search.space import Space
+from crl_qdrant.search.target import Target
+from crl_qdrant.stores import Store, VectorQuery
+
+__all__ = ["Found", "embeddings_of", "narrowed", "nearest", "reranked"]
+
+Found = list[tuple[PointId, float]]
+
+
+def nearest(
+    strategy: str, space: Space, target: Target, number: int, query: Query, store: Store, resident: Resident
+) -> tuple[Found, int]:
+    """At most `number` points nearest to the target in a space, best first, and how many were scored by us."""
+    direction = mean_direction(space.represent(target.like), _represent_some(space, target.unlike))
+    if strategy == "rerank":
+        candidates = _candidates(space, target, number * query.oversample, query, store, resident)
+        return reranked(space, direction, candidates, store)[:number], len(candidates)
+    if strategy == "scan":
+        chosen = _among(query, store)
+        scan = resident.scan()
+        (found,) = scan.search(
+            direction[None], space.projection, key=space.key, limit=number, among=chosen, without=target.without
+        )
+        return found, len(scan) if chosen is None else len(chosen)
+    wanted = VectorQuery(
+        direction,
+        space.vector,
+        number,
+        query_filter=narrowed(query.query_filter, target.without),
+        with_payload=False,
+        params=query.search_params,
+    )
+    return [(each.id, each.score) for each in store.query(wanted)], 0
+
+
+def reranked(space: Space, direction: Float32Array, candidates: Sequence[PointId], store: Store) -> Found:
+    """The candidates that exist, by exact cosine of their representations with a direction [r]; ties by id."""
+    ids, embeddings = embeddings_of(candidates, store)
+    scores = space.represent(embeddings).astype(np.float64) @ direction if ids else np.empty(0)
+    return [(ids[at], float(scores[at])) for at in ranking(scores, ids)]
+
+
+def embeddings_of(ids: Sequence[PointId], store: Store) -> tuple[list[PointId], Float32Array]:
+    """Those of the points that have a raw embedding, and their embeddings [n, d], in no particular order."""
+    records = [record for record in store.retrieve(ids, vector=IMAGE_VECTOR, with_payload=False) if record.vector]
+    return [record.id for record in records], np.array([record.vector for record in records], dtype=np.float32)
+
+
+def _among(query: Query, store: Store) -> list[PointId] | None:
+    """The ids that pass the query's filter, by the engine; None where there is no filter."""
+    if query.query_filter is None:
+        return None
+    return [each for page in store.scroll_ids(query.query_filter) for each in page]
+
+
+def narrowed(query_filter: models.Filter | None, without: Sequence[PointId]) -> models.Filter | None:
+    """The filter, less points that are no answer."""
+    if not without:
+        return query_filter
+    own = models.HasIdCondition(has_id=list(without))
+    return models.Filter(must=None if query_filter is None else [query_filter], must_not=[own])
+
+
+def _candidates(
+    space: Space, target: Target, number: int, query: Query, store: Store, resident: Resident
+) -> list[PointId]:
+    """Raw neighbours of the target, and of its tangent: the direction that the criterion adds to the average item's.
+
+    A query on the raw vectors ranks by the unnormalised product with qPPᵀ, which the mean of all items dominates. With
+    the mean's direction taken out of qP it finds what differs from the average as the query does.
+    """
+    raw = mean_direction(target.like, target.unlike)
+    vectors = [raw]
+    if space.stored is not None and len(sample := resident.sample()):
+        direction = mean_direction(space.represent(target.like), _represent_some(space, target.unlike))
+        average = mean_direction(space.represent(sample), np.empty((0, len(direction)), dtype=np.float32))
+        tangent = space.stored.projection @ (direction - (direction @ average) * average)
+        length = np.linalg.norm(tangent)
+        if length > 1e-7:
+            vectors.append(np.asarray(tangent / length, dtype=np.float32))
+    narrow = narrowed(query.query_filter, target.without)
+    answers = store.query_batch(
+        [
+            VectorQuery(
+                vector, IMAGE_VECTOR, number, query_filter=narrow, with_payload=False, params=query.search_params
+            )
+            for vector in vectors
+        ]
+    )
+    return list(dict.fromkeys(point.id for answer in answers for point in answer))
+
+
+def _represent_some(space: Space, embeddings: Float32Array) -> Float32Array:
+    """Representations of rows that may be none."""
+    if len(embeddings):
+        return space.represent(embeddings)
+    width = embeddings.shape[1] if space.stored is None else space.stored.rank
+    return np.empty((0, width), dtype=np.float32)
