@@ -102,7 +102,7 @@ class Searcher:
             if not asked.direction(space).any():
                 raise EmbeddingError(
                     f"the query has no part in the words of criterion {space.name!r}, so nothing is nearest to it"
-                    if space.stored is not None and not len(target.unlike)
+                    if space.stored is not None and len(target.like) == 1 and not len(target.unlike)
                     else f"what the query is like and unlike cancels out in {space.name!r}, so nothing is nearest to it"
                 )
         return asked

@@ -27,8 +27,9 @@ class ClientStore:
         self._name = collection_name
         self._owned = owned
         # local mode is plain Python data that concurrent writes corrupt; a server needs no lock of ours
-        local = client.init_options.get("location") == ":memory:" or client.init_options.get("path")
-        self._lock: Any = threading.RLock() if local else nullcontext()
+        options = client.init_options
+        self._local = options.get("location") == ":memory:" or options.get("path") is not None
+        self._lock: Any = threading.RLock() if self._local else nullcontext()
 
     @classmethod
     def create(
@@ -138,7 +139,7 @@ class ClientStore:
                 query_filter=_checked(query.query_filter),
                 with_payload=query.with_payload,
                 score_threshold=query.score_threshold,
-                search_params=query.params,
+                search_params=self._params(query),
             ).points
         return [Scored(_plain(point.id), point.score, point.payload) for point in found]
 
@@ -152,7 +153,7 @@ class ClientStore:
                 filter=_checked(query.query_filter),
                 with_payload=query.with_payload,
                 score_threshold=query.score_threshold,
-                params=query.params,
+                params=self._params(query),
             )
             for query in queries
         ]
@@ -188,6 +189,9 @@ class ClientStore:
     def close(self) -> None:
         if self._owned:
             self._client.close()
+
+    def _params(self, query: VectorQuery) -> models.SearchParams | None:
+        return None if self._local else query.params  # local mode compares everything, and warns where it is told how
 
     def _config(self) -> models.CollectionConfig:
         with self._call("reading the collection's configuration"):
