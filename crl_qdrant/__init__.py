@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, Final, TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from crl_qdrant.aio import AsyncCRLCollection
     from crl_qdrant.catalogs import CatalogOptions, CatalogReader
     from crl_qdrant.collection import CollectionInfo, CriterionInfo, CRLCollection
     from crl_qdrant.criterion import Criterion
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES: Final = {
+    "AsyncCRLCollection": "aio",
     "CatalogOptions": "catalogs",
     "CatalogReader": "catalogs",
     "CRLCollection": "collection",
@@ -57,6 +59,7 @@ _HOMES: Final = {
 }
 
 __all__ = [
+    "AsyncCRLCollection",
     "CatalogError",
     "CatalogOptions",
     "CatalogReader",

@@ -546,6 +546,7 @@ class CRLCollection:
 
     def rerank(
         self,
+        /,
         image: ImageInput | None,
         candidates: Iterable[Any],
         *,
@@ -572,7 +573,7 @@ class CRLCollection:
         return self._searcher.rerank(query, ids)
 
     def describe(
-        self, image: ImageInput | None = None, *, criterion: str, limit: int = 5, **options: Any
+        self, /, image: ImageInput | None = None, *, criterion: str, limit: int = 5, **options: Any
     ) -> list[tuple[str, float]]:
         """The words of a criterion that describe an image best: those it is more of than the average item.
 

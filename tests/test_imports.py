@@ -24,6 +24,7 @@ LAYERS = [
     {"lifecycle", "search", "ingest"},
     {"catalogs", "evaluation"},
     {"collection"},
+    {"aio"},
     {"demo"},
     {"cli"},
 ]

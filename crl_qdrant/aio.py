@@ -1,0 +1,98 @@
+"""`AsyncCRLCollection`: the same collection for asyncio programs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial, update_wrapper
+from types import TracebackType
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from crl_qdrant.collection import CRLCollection
+from crl_qdrant.criterion import Criterion
+
+__all__ = ["AsyncCRLCollection"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_THREADS: Final = 32  # calls under way at once; a call to a server only waits
+
+
+def _in_thread(
+    method: Callable[Concatenate[CRLCollection, P], R],
+) -> Callable[Concatenate[AsyncCRLCollection, P], Awaitable[R]]:
+    async def call(self: AsyncCRLCollection, /, *arguments: P.args, **options: P.kwargs) -> R:
+        return await self._run(partial(method, self._collection, *arguments, **options))
+
+    return update_wrapper(call, method)
+
+
+def _opening(method: Callable[P, CRLCollection]) -> Callable[P, Awaitable[AsyncCRLCollection]]:
+    async def call(*arguments: P.args, **options: P.kwargs) -> AsyncCRLCollection:
+        return AsyncCRLCollection(await asyncio.to_thread(method, *arguments, **options))
+
+    return update_wrapper(call, method)
+
+
+class AsyncCRLCollection:
+    """A `CRLCollection` whose methods are awaited: the same names, arguments, results and errors.
+
+    Every call runs in a thread of the collection's own, so the event loop is never blocked: not by an encoder, not by
+    the embedded engine or a scan, and not by a server's answer being decoded. It is an async context manager.
+    """
+
+    create = staticmethod(_opening(CRLCollection.create))
+    open = staticmethod(_opening(CRLCollection.open))
+
+    def __init__(self, collection: CRLCollection) -> None:
+        self._collection = collection
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"crl-{collection.name}")
+
+    async def _run(self, call: Callable[[], R]) -> R:
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(call))
+
+    async def __aenter__(self) -> AsyncCRLCollection:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Wait for the calls under way, then let go of the directory or connection."""
+        await self._run(self._collection.close)
+        self._threads.shutdown(wait=False)
+
+    @property
+    def name(self) -> str:
+        """The collection's name."""
+        return self._collection.name
+
+    @property
+    def criteria(self) -> dict[str, Criterion]:
+        """The criteria by name, with their words' embeddings."""
+        return self._collection.criteria
+
+    add = _in_thread(CRLCollection.add)
+    ingest = _in_thread(CRLCollection.ingest)
+    delete = _in_thread(CRLCollection.delete)
+    count = _in_thread(CRLCollection.count)
+    info = _in_thread(CRLCollection.info)
+    criterion = _in_thread(CRLCollection.criterion)
+    define = _in_thread(CRLCollection.define)
+    materialize = _in_thread(CRLCollection.materialize)
+    drop_criterion = _in_thread(CRLCollection.drop_criterion)
+    optimize = _in_thread(CRLCollection.optimize)
+    refresh = _in_thread(CRLCollection.refresh)
+    representations = _in_thread(CRLCollection.representations)
+    search = _in_thread(CRLCollection.search)
+    search_batch = _in_thread(CRLCollection.search_batch)
+    explain_plan = _in_thread(CRLCollection.explain_plan)
+    rerank = _in_thread(CRLCollection.rerank)
+    describe = _in_thread(CRLCollection.describe)
+    estimate_recall = _in_thread(CRLCollection.estimate_recall)
