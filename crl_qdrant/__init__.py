@@ -31,8 +31,9 @@ if TYPE_CHECKING:
         NotFoundError,
         StoreError,
     )
-    from crl_qdrant.ingest import Item, Rejected, Report
+    from crl_qdrant.items import Item, Rejected, Report
     from crl_qdrant.manifest import CriterionState
+    from crl_qdrant.points import id_of_key
     from crl_qdrant.search import Explanation, Hit, Hits, Plan, Query, WordShare
 
 __version__ = "0.1.0"
@@ -53,9 +54,10 @@ _HOMES: Final = {
     "Plan": "search",
     "Query": "search",
     "WordShare": "search",
-    "Item": "ingest",
-    "Rejected": "ingest",
-    "Report": "ingest",
+    "id_of_key": "points",
+    "Item": "items",
+    "Rejected": "items",
+    "Report": "items",
 }
 
 __all__ = [
@@ -79,6 +81,7 @@ __all__ = [
     "FilterError",
     "Hit",
     "Hits",
+    "id_of_key",
     "ImageError",
     "InputError",
     "Item",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from crl_qdrant.errors import CatalogError, MissingPackageError
-from crl_qdrant.ingest import Item
+from crl_qdrant.items import Item
 
 __all__ = ["CatalogOptions", "CatalogReader", "find_reader"]
 

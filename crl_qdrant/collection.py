@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
+from crl_qdrant.checks import whole_number
 from crl_qdrant.criterion import Criterion
 from crl_qdrant.embeddings import Float32Array, matrix
 from crl_qdrant.encoders import Encoder, load_encoder
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import InputError
 from crl_qdrant.images import ImageInput
-from crl_qdrant.ingest import Item, OnError, Report, Writer
+from crl_qdrant.ingest import Writer
+from crl_qdrant.items import Item, OnError, Report
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, IMAGE_VECTOR, Manifest
 from crl_qdrant.points import point_id, PointId
@@ -75,7 +77,7 @@ class CRLCollection:
         self._encoder = encoder
         self._resident = resident
         self._searcher = Searcher(store, criteria, encoder, resident)
-        self._write_lock = threading.Lock()
+        self._write_lock = threading.RLock()  # items may come from a generator that writes too
 
     @classmethod
     def create(
@@ -106,10 +108,7 @@ class CRLCollection:
             EncoderError: no such encoder, or one that cannot be loaded.
             StoreError: the store cannot be reached or written.
         """
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise InputError(
-                f"a collection's name is letters, digits, '_', '-' or '.', and starts with no '-' or '.'; got {name!r}"
-            )
+        _check_name(name)
         loaded = None if encoder is None else load_encoder(encoder, device=device)
         if loaded is None and dimension is None:
             raise InputError("without an encoder, say how long your embeddings are: create(…, dimension=512)")
@@ -118,8 +117,9 @@ class CRLCollection:
                 f"encoder {loaded.name!r} gives {loaded.dimension} dimensions, not {dimension}; leave dimension out"
             )
         size = loaded.dimension if loaded is not None else dimension
-        if isinstance(size, bool) or not isinstance(size, int) or not 2 <= size <= 65_536:
-            raise InputError(f"dimension must be from 2 to 65536, got {size!r}")
+        size = whole_number("dimension", size, least=2)
+        if size > 65_536:
+            raise InputError(f"dimension must be at most 65536, got {size}")
         manifest = Manifest(loaded.name if loaded else None, size, {})
         bound = BoundEncoder(name, manifest.encoder, size, encoder=loaded, device=device)
         store = create_store(location, name, {IMAGE_VECTOR: size}, manifest.to_entry())
@@ -151,6 +151,7 @@ class CRLCollection:
             ManifestError: the collection is not one of ours, or was changed by another program.
             StoreError: the store cannot be reached or read.
         """
+        _check_name(name)
         if isinstance(location, str) and location == ":memory:":
             raise InputError(
                 "a ':memory:' collection is gone with the object that create() gave; to come back to one, "
@@ -221,14 +222,15 @@ class CRLCollection:
             EncoderError: images, and the collection has no encoder.
             StoreError: the store refused a batch; those before it are stored.
         """
-        ids = list(ids)
+        ids = _listed("ids", ids)
+        payloads = None if payloads is None else _listed("payloads", payloads)
         if (images is None) == (embeddings is None):
             raise InputError("give either images or embeddings")
         content: Any
         if embeddings is not None:
             content = matrix(embeddings, what="embeddings", rows=len(ids), dimension=self._manifest.dimension)
         else:
-            content = list(images or ())
+            content = _listed("images", images)
             self._encoder.require("embed images")
         for what, values in (("images", content), ("payloads", payloads)):
             if values is not None and len(values) != len(ids):
@@ -302,7 +304,7 @@ class CRLCollection:
             InputError: something that cannot be an id.
             StoreError: the store refused.
         """
-        checked = [point_id(each) for each in ids]
+        checked = [point_id(each) for each in _listed("ids", ids)]
         with self._write_lock:
             self._store.delete(checked)
             self._resident.remove(checked)
@@ -392,7 +394,7 @@ class CRLCollection:
             StoreError: the store refused.
         """
         with self._write_lock:
-            self._criteria.drop(name)
+            self._resident.forget_criterion(self._criteria.drop(name))
 
     def optimize(self) -> None:
         """Build the engine's indexes now: Qdrant Edge searches exhaustively until then, a server does it by itself."""
@@ -619,6 +621,19 @@ class CRLCollection:
             hits = self._searcher.run(Query(embedding=row, strategy="rerank", oversample=oversample, **common))
             found.append(len({hit.id for hit in hits} & {hit.id for hit in best}) / max(len(best), 1))
         return float(np.mean(found)) if found else 1.0
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InputError(
+            f"a collection's name is letters, digits, '_', '-' or '.', and starts with no '-' or '.'; got {name!r}"
+        )
+
+
+def _listed(what: str, values: Any) -> list[Any]:
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise InputError(f"{what} is a list, got {values!r:.80}")
+    return list(values)
 
 
 def _check_distinct(ids: Sequence[Any]) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, KW_ONLY, replace
 from typing import Any
 
@@ -64,10 +64,18 @@ class Criterion:
         object.__setattr__(self, "words", _checked_words(self.name, self.words))
         if not self.prompt:
             object.__setattr__(self, "prompt", f"objects with the {self.name} of {{}}")
-        if self.prompt.count("{}") != 1:
+        if not isinstance(self.prompt, str) or self.prompt.count("{}") != 1:
             raise CriterionError(
                 f"the prompt of criterion {self.name!r} must hold '{{}}' once, where the word goes; got {self.prompt!r}"
             )
+        if not isinstance(self.center, (bool, np.bool_)):
+            raise CriterionError(f"center of criterion {self.name!r} is True or False, got {self.center!r}")
+        object.__setattr__(self, "center", bool(self.center))
+        for option in ("weighting", "energy"):
+            try:
+                object.__setattr__(self, option, float(getattr(self, option)))
+            except (TypeError, ValueError) as error:
+                raise CriterionError(f"{option} of criterion {self.name!r} must be a number: {error}") from error
         if not -2.0 <= self.weighting <= 2.0:
             raise CriterionError(f"weighting of criterion {self.name!r} must be from -2 to 2, got {self.weighting!r}")
         if not 0.0 < self.energy <= 1.0:
@@ -126,8 +134,8 @@ class Criterion:
 
 
 def _checked_words(name: str, words: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(words, str):
-        raise CriterionError(f"the words of criterion {name!r} are a list of texts, got the single text {words!r}")
+    if isinstance(words, (str, bytes)) or not isinstance(words, Iterable):
+        raise CriterionError(f"the words of criterion {name!r} are a list of texts, got {words!r}")
     cleaned = tuple(" ".join(word.split()) if isinstance(word, str) else word for word in words)
     strange = [word for word in cleaned if not isinstance(word, str)]
     if strange:

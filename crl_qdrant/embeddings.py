@@ -23,7 +23,7 @@ def matrix(embeddings: Any, *, what: str, rows: int | None = None, dimension: in
     """
     try:
         array = np.asarray(embeddings, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # torch raises RuntimeError for a tensor with a gradient
         raise EmbeddingError(f"{what} must be an array of numbers [N, d]: {error}") from error
     if array.ndim != 2:
         raise EmbeddingError(f"{what} must have two dimensions [N, d], got shape {list(array.shape)}")
@@ -63,7 +63,7 @@ def unit_vector(embedding: Any, *, what: str, dimension: int) -> Float32Array:
     """
     try:
         vector = np.asarray(embedding, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise EmbeddingError(f"{what} must be an array of {dimension} numbers: {error}") from error
     if vector.shape != (dimension,):
         raise EmbeddingError(f"{what} must have shape [{dimension}], got {list(vector.shape)}")

@@ -61,13 +61,14 @@ def read_bytes(image: ImageInput) -> bytes:
     Raises:
         ImageError: no such file, or not an image.
     """
-    if isinstance(image, Image.Image):
-        return f"{image.mode}{image.size}".encode() + image.tobytes()
-    source = _source(image)
+    source = image if isinstance(image, Image.Image) else _source(image)
     try:
+        if isinstance(source, Image.Image):
+            # as colours: an image with a palette is more than its indices
+            return f"{source.size}".encode() + source.convert("RGBA").tobytes()
         return source.getvalue() if isinstance(source, io.BytesIO) else source.read_bytes()
-    except OSError as error:
-        raise ImageError(f"{_described(image)} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{_described(image)} cannot be read: {error}") from error
 
 
 def _source(image: str | PathLike[str] | bytes) -> Path | io.BytesIO:
@@ -80,9 +81,12 @@ def _source(image: str | PathLike[str] | bytes) -> Path | io.BytesIO:
     if isinstance(image, str) and image.startswith(("http://", "https://")):
         raise ImageError(f"{image} is a URL; download it and pass its bytes")
     path = Path(image)
-    if not path.is_file():
-        raise ImageError(f"there is no image file {path}")
-    return path
+    try:
+        if path.is_file():
+            return path
+    except (OSError, ValueError) as error:  # no permission, or no possible name
+        raise ImageError(f"image file {path} cannot be read: {error}") from error
+    raise ImageError(f"there is no image file {path}")
 
 
 def _described(image: object) -> str:

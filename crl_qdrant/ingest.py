@@ -4,68 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from crl_qdrant.embeddings import Float32Array, unit_vector
+from crl_qdrant.checks import whole_number
+from crl_qdrant.embeddings import flaw, Float32Array, unit_rows, unit_vector
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CRLError, EncoderError, InputError
-from crl_qdrant.images import decode, ImageInput, read_bytes
+from crl_qdrant.images import decode, read_bytes
+from crl_qdrant.items import Item, OnError, Rejected, Report, SOURCE_KEY
 from crl_qdrant.manifest import IMAGE_VECTOR
 from crl_qdrant.points import checked_payload, Payload, point_id, PointId
 from crl_qdrant.progress import Advance
 from crl_qdrant.stores import Store
 
-__all__ = ["SOURCE_KEY", "Item", "OnError", "Rejected", "Report", "Writer"]
+__all__ = ["Writer"]
 
-OnError: TypeAlias = Literal["skip", "raise"]
-
-SOURCE_KEY: Final = "crl_source"
-"""Payload key under which `ingest` keeps the digest of an item's content, to know it again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """Something to store: an id, an image or an embedding, and a payload.
-
-    Attributes:
-        id: an integer from 0 to 2⁶⁴-1, or a UUID.
-        image: path, bytes or PIL image; not looked at where an embedding is given.
-        embedding: [d], any float type and length.
-        payload: JSON values.
-    """
-
-    id: Any
-    image: ImageInput | None = None
-    embedding: Any = None
-    payload: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """An item that was not stored, and why."""
-
-    id: Any
-    error: CRLError
-
-    def __str__(self) -> str:
-        return f"{self.id}: {self.error}"
-
-
-@dataclass(slots=True)
-class Report:
-    """What became of the items: how many were written, how many were there already, and which were rejected."""
-
-    written: int = 0
-    unchanged: int = 0
-    rejected: list[Rejected] = field(default_factory=list)
+_LOG: Final = logging.getLogger("crl_qdrant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +40,7 @@ class _Prepared:
     payload: Payload
     image: Any
     embedding: Float32Array | None
+    key: str | None
 
 
 _Outcome: TypeAlias = "_Prepared | CRLError | None"  # None: the item is stored already
@@ -132,8 +97,7 @@ class Writer:
         """
         if on_error not in ("skip", "raise"):
             raise InputError(f'on_error is "skip" or "raise", got {on_error!r}')
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise InputError(f"batch_size must be at least 1, got {batch_size!r}")
+        batch_size = whole_number("batch_size", batch_size, least=1)
         report = Report()
         seen: set[PointId] = set()
         with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
@@ -146,6 +110,11 @@ class Writer:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+        if report.rejected:
+            number = report.written + report.unchanged + len(report.rejected)
+            _LOG.warning(
+                "%d of %d items were rejected, the first: %s", len(report.rejected), number, report.rejected[0]
+            )
         return report
 
     def _submit(
@@ -154,6 +123,8 @@ class Writer:
         stored = self._stored_digests(batch) if resume else None
         submitted: list[tuple[Item, Future[_Outcome] | _Outcome]] = []
         for item in batch:
+            if not isinstance(item, Item):
+                raise InputError(f"ingest takes Item objects, got {type(item).__name__}")
             claim = _claim(item, seen)
             if item.embedding is not None:
                 # checked in less time than it takes to hand it to a thread
@@ -167,7 +138,7 @@ class Writer:
         for item in batch:
             try:
                 ids.append(point_id(item.id))
-            except InputError:  # reported when the item itself is prepared
+            except (InputError, AttributeError):  # reported when the item itself is prepared
                 continue
         records = self._store.retrieve(ids, with_payload=[SOURCE_KEY])
         return {record.id: (record.payload or {}).get(SOURCE_KEY) for record in records}
@@ -177,6 +148,8 @@ class Writer:
             return self._checked(item, claim, stored)
         except CRLError as error:
             return error
+        except Exception as error:  # one item, whatever is odd about it, must not cost the others
+            return InputError(f"it cannot be read: {type(error).__name__}: {error}")
 
     def _checked(
         self, item: Item, claim: PointId | InputError, stored: Mapping[PointId, Any] | None
@@ -184,6 +157,7 @@ class Writer:
         if isinstance(claim, InputError):
             raise claim
         payload = checked_payload(item.payload)
+        payload.pop(SOURCE_KEY, None)  # a payload that came out of a hit speaks of what was stored then
         embedding = None
         if item.embedding is not None:
             embedding = unit_vector(item.embedding, what="the embedding", dimension=self._dimension)
@@ -199,7 +173,7 @@ class Writer:
         image = None
         if embedding is None and item.image is not None:
             image = self._encoder.preprocess(decode(item.image))
-        return _Prepared(claim, payload, image, embedding)
+        return _Prepared(claim, payload, image, embedding, item.key)
 
     def _write_batch(
         self, batch: list[tuple[Item, Future[_Outcome] | _Outcome]], report: Report, on_error: OnError
@@ -216,14 +190,14 @@ class Writer:
                 stop = outcome
                 break
             else:
-                report.rejected.append(Rejected(item.id, outcome))
+                report.rejected.append(Rejected(item.id, outcome, item.key))
         if ready:
-            self._upsert(ready)
-            report.written += len(ready)
+            stop = self._upsert(ready, report, on_error) or stop
         if stop is not None:
             raise stop
 
-    def _upsert(self, ready: Sequence[_Prepared]) -> None:
+    def _upsert(self, ready: list[_Prepared], report: Report, on_error: OnError) -> CRLError | None:
+        """Embed and write; what the encoder makes nothing of is rejected, or given back where that stops all."""
         embeddings = np.empty((len(ready), self._dimension), dtype=np.float32)
         from_images = [index for index, each in enumerate(ready) if each.image is not None]
         if from_images:
@@ -232,10 +206,25 @@ class Writer:
         for index, each in enumerate(ready):
             if each.embedding is not None:
                 embeddings[index] = each.embedding
+        usable: npt.NDArray[np.bool_] = np.asarray(np.isfinite(embeddings).all(axis=1) & embeddings.any(axis=1))
+        stop: CRLError | None = None
+        for at in np.flatnonzero(~usable).tolist():
+            error = EncoderError(f"the encoder gave an embedding that {flaw(embeddings[at])}")
+            if on_error == "raise":
+                usable = usable & (np.arange(len(ready)) < at)
+                stop = error
+                break
+            report.rejected.append(Rejected(ready[at].id, error, ready[at].key))
+        ready = [each for each, good in zip(ready, usable, strict=True) if good]
+        if not ready:
+            return stop
+        embeddings = unit_rows(embeddings[usable], what="the embeddings")
         ids = [each.id for each in ready]
         vectors = {IMAGE_VECTOR: embeddings, **self._criterion_vectors(embeddings)}
         self._store.upsert(ids, vectors, [each.payload for each in ready])
         self._on_written(ids, embeddings)
+        report.written += len(ready)
+        return stop
 
 
 def _claim(item: Item, seen: set[PointId]) -> PointId | InputError:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Final, TYPE_CHECKING
 
 import numpy as np
 from qdrant_client import models
 
+from crl_qdrant.checks import whole_number
 from crl_qdrant.criterion import Criterion
 from crl_qdrant.embeddings import Float32Array, unit_rows
 from crl_qdrant.encoders.bound import BoundEncoder
-from crl_qdrant.errors import CriterionError, ExistsError, InputError, NotFoundError
+from crl_qdrant.errors import CriterionError, ExistsError, NotFoundError
 from crl_qdrant.manifest import CriterionState, IMAGE_VECTOR, Manifest, StoredCriterion
 from crl_qdrant.progress import Advance
 from crl_qdrant.stores import Store
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["Criteria"]
+
+# How old the manifest may be: another process may have changed it.
+_SEARCH_STALE_S: Final = 10.0
+_WRITE_STALE_S: Final = 1.0
 
 
 class Criteria:
@@ -41,6 +47,7 @@ class Criteria:
         self._manifest = manifest
         self._encoder = encoder
         self._device = device
+        self._read_at = time.monotonic()
         self._projections: dict[str, Tensor] = {}  # by fingerprint
 
     @property
@@ -51,10 +58,11 @@ class Criteria:
     def refresh(self) -> None:
         """Read the manifest again, and check it against the vectors that are there."""
         self._manifest = Manifest.read(self._store.metadata(), self._store.vector_sizes(), collection=self._collection)
+        self._read_at = time.monotonic()
 
     def find(self, name: str) -> StoredCriterion:
         """The criterion of that name, also where another process has just defined it."""
-        if name not in self._manifest.criteria:
+        if name not in self._manifest.criteria or time.monotonic() - self._read_at > _SEARCH_STALE_S:
             self.refresh()
         stored = self._manifest.criteria.get(name)
         if stored is None:
@@ -89,10 +97,15 @@ class Criteria:
         """
         conditional: Float32Array = embedding @ stored.projection
         length = float(conditional @ conditional) ** 0.5
-        return conditional / np.float32(length) if length > 0.0 else conditional
+        # what is left of an embedding that is orthogonal to all words is rounding, not a direction
+        if length <= 1e-6 * stored.scale:
+            return np.zeros_like(conditional)
+        return np.asarray(conditional / np.float32(length))
 
     def vectors(self, embeddings: Float32Array) -> dict[str, Float32Array]:
         """The named vectors [N, r] that points with these embeddings [N, d] must carry when they are written now."""
+        if time.monotonic() - self._read_at > _WRITE_STALE_S:
+            self.refresh()
         stored = [each for each in self._manifest.criteria.values() if each.has_vector]
         return {each.criterion.vector_name: self.project(each, embeddings) for each in stored}
 
@@ -120,21 +133,24 @@ class Criteria:
         if rank < 2:
             raise CriterionError(
                 f"the words of criterion {criterion.name!r} span {rank} dimension(s), and in fewer than two "
-                "every image is simply for or against; use more words, or center=False"
+                "every image is simply for or against; use more words"
+                + (", or center=False" if criterion.center else "")
+                + (", or energy=1" if criterion.energy < 1 else "")
             )
         self._remember(StoredCriterion(criterion.with_embeddings(checked), fingerprint, projection))
 
     def materialize(self, name: str, *, batch_size: int, advance: Advance) -> int:
         """Write the criterion's named vector for the points that lack it."""
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise InputError(f"batch_size must be at least 1, got {batch_size!r}")
+        batch_size = whole_number("batch_size", batch_size, least=1)
         self.refresh()
         stored = self.find(name)
         vector = stored.criterion.vector_name
-        # from here on new points carry the vector, so that what is left to fill only gets less
         if not stored.has_vector:
+            # a vector of that name is what an interrupted drop, or an interrupted beginning, has left: not ours to fill
+            self._store.drop_vector(vector)
+            self._store.create_vector(vector, stored.rank)
+            # from here on new points carry the vector, so that what is left to fill only gets less
             self._remember(stored.in_state(CriterionState.BUILDING))
-        self._store.create_vector(vector, stored.rank)
         lacking = models.Filter(
             must=[models.HasVectorCondition(has_vector=IMAGE_VECTOR)],
             must_not=[models.HasVectorCondition(has_vector=vector)],
@@ -148,16 +164,18 @@ class Criteria:
             self._remember(stored.in_state(CriterionState.MATERIALIZED))
         return written
 
-    def drop(self, name: str) -> None:
-        """Forget a criterion, and remove its named vector where it has one."""
+    def drop(self, name: str) -> str:
+        """Forget a criterion, and remove its named vector where it has one; returns its fingerprint."""
         self.refresh()
         stored = self.find(name)
         if stored.has_vector:
-            # searches go back to the scan before the vector goes, so none meets one that is half gone
-            self._remember(stored.in_state(CriterionState.BUILDING))
+            # searches go back to the scan, and new points go without the vector, before the vector goes
+            self._remember(stored.in_state(CriterionState.DEFINED))
             self._store.drop_vector(stored.criterion.vector_name)
         self._store.update_metadata(StoredCriterion.removal(name))
+        self._projections.pop(stored.fingerprint, None)
         self.refresh()
+        return stored.fingerprint
 
     def _remember(self, stored: StoredCriterion) -> None:
         self._store.update_metadata(stored.to_entry())

@@ -7,9 +7,11 @@ defining a criterion writes that criterion alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final
+
+import numpy as np
 
 from crl_qdrant.criterion import Criterion
 from crl_qdrant.embeddings import Float32Array, from_base64, to_base64
@@ -48,6 +50,10 @@ class StoredCriterion:
     fingerprint: str
     projection: Float32Array  # P, [d, r]
     state: CriterionState = CriterionState.DEFINED
+    scale: float = field(init=False)  # P's norm
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", float(np.linalg.norm(self.projection)))
 
     @property
     def rank(self) -> int:

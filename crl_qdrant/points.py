@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections.abc import Mapping
 from operator import index
 from typing import Any, TypeAlias
 
+import numpy as np
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from crl_qdrant.errors import InputError
 
-__all__ = ["Payload", "PointId", "checked_payload", "point_id"]
+__all__ = ["Payload", "PointId", "checked_payload", "id_of_key", "point_id"]
 
 PointId: TypeAlias = "int | str"
 Payload: TypeAlias = dict[str, Any]
@@ -42,18 +44,40 @@ def point_id(value: object) -> PointId:
 
 
 def checked_payload(payload: Mapping[str, Any] | None) -> Payload:
-    """The payload as plain JSON values; dates, UUIDs, decimals and enums become what JSON has for them.
+    """The payload as plain JSON values: dates, UUIDs, NumPy's numbers, … become what JSON has for them, NaN null.
 
     Raises:
-        InputError: not a mapping, or with a value that JSON does not have (NaN, a numpy number, an object).
+        InputError: not a mapping, or with a value that JSON does not have.
     """
     if payload is None:
         return {}
     if not isinstance(payload, Mapping):
         raise InputError(f"a payload is a dict, got {type(payload).__name__}")
     try:
-        plain: Payload = to_jsonable_python(dict(payload))
-        json.dumps(plain, allow_nan=False)
-    except (PydanticSerializationError, ValueError, TypeError) as error:
-        raise InputError(f"the payload {payload!r:.200} cannot be stored as JSON: {error}") from error
+        plain: Payload = to_jsonable_python(dict(payload), inf_nan_mode="null", fallback=_from_numpy)
+        json.dumps(plain, allow_nan=False, ensure_ascii=False).encode()
+    except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"the payload cannot be stored as JSON: {error}") from error
     return plain
+
+
+def id_of_key(key: str) -> PointId:
+    """The id of what a shop calls `key`: the key itself where Qdrant can have it, else a UUID, always the same one.
+
+    "0042" and "42" are different keys, so only a number written the usual way is taken as one.
+    """
+    if key.isascii() and key.isdecimal() and len(key) <= 20 and str(int(key)) == key and int(key) < 1 << 64:
+        return int(key)
+    try:
+        return str(uuid.UUID(key))
+    except ValueError:
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, key))
+
+
+def _from_numpy(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        plain = value.item()
+        return None if isinstance(plain, float) and not math.isfinite(plain) else plain
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -23,8 +23,10 @@ from crl_qdrant import (
     ExistsError,
     ImageError,
     InputError,
+    Item,
     ManifestError,
     NotFoundError,
+    StoreError,
 )
 
 
@@ -115,7 +117,7 @@ def test_a_call_that_cannot_be_right_stores_nothing(products: CRLCollection, arg
         ({"embedding": np.ones(5)}, EmbeddingError, r"shape \[4\], got \[5\]"),
         ({"embedding": np.ones((1, 4))}, EmbeddingError, r"shape \[4\], got \[1, 4\]"),
         ({"text": "red", "criterion": "fabric"}, NotFoundError, "no criterion 'fabric'; there are: colour"),
-        ({"text": "red", "limit": 0}, InputError, "limit must be at least 1, got 0"),
+        ({"text": "red", "limit": 0}, InputError, "limit must be a whole number and at least 1, got 0"),
         ({"text": "red", "limit": -3}, InputError, "limit"),
         ({"text": "red", "limit": 2.5}, InputError, "limit"),
         ({"text": "red", "query_filter": {"must": []}}, InputError, r"models\.Filter, got dict"),
@@ -153,8 +155,9 @@ def test_collection_names_that_cannot_be(name: object, tmp_path: Path) -> None:
 def test_creating_needs_an_encoder_or_a_dimension(tmp_path: Path, encoder: ColourEncoder) -> None:
     for arguments, complaint in (
         ({}, "dimension=512"),
-        ({"dimension": 1}, "from 2 to 65536, got 1"),
-        ({"dimension": "512"}, "from 2 to 65536"),
+        ({"dimension": 1}, "at least 2, got 1"),
+        ({"dimension": 70_000}, "at most 65536"),
+        ({"dimension": "512"}, "whole number"),
         ({"encoder": encoder, "dimension": 7}, "gives 4 dimensions, not 7"),
         ({"dimension": 3, "location": ""}, "location is a directory"),
     ):
@@ -202,16 +205,95 @@ def test_without_an_encoder_a_call_that_needs_one_says_so(location: Any) -> None
             call()
 
 
-@pytest.mark.parametrize(
-    "output", [np.ones((1, 3)), np.full((1, 4), np.nan), np.zeros((1, 4)), np.ones((2, 4)), "text"], ids=str
-)
+@pytest.mark.parametrize("output", [np.ones((1, 3)), np.ones((2, 4)), "text", None, RuntimeError("no memory")], ids=str)
 def test_an_encoder_that_gives_nonsense_is_named(products: CRLCollection, encoder: ColourEncoder, output: Any) -> None:
-    encoder.encode_images = lambda images: output  # type: ignore[method-assign]
-    with pytest.raises(EncoderError, match="'colours' cannot be used"):
+    def encode(images: Any) -> Any:
+        if isinstance(output, Exception):
+            raise output
+        return output
+
+    encoder.encode_images = encode  # type: ignore[method-assign]
+    with pytest.raises(EncoderError, match=r"'colours' (cannot be used|failed)"):
         products.add(ids=[9], images=[picture("red")])
-    with pytest.raises(EncoderError, match="'colours' cannot be used"):
+    with pytest.raises(EncoderError, match=r"'colours' (cannot be used|failed)"):
         products.search(picture("red"))
     assert products.count() == 2
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
+def test_a_picture_the_encoder_makes_nothing_of(products: CRLCollection, encoder: ColourEncoder, bad: float) -> None:
+    encoder.encode_images = lambda images: np.array(  # type: ignore[method-assign]
+        [[bad] * 4 if image.getpixel((0, 0)) == (0, 0, 0) else [1.0, 0, 0, 0] for image in images]
+    )
+    images = [picture("red"), picture("black"), picture("red")]
+    report = products.add(ids=[10, 11, 12], images=images)
+    assert (report.written, [each.id for each in report.rejected]) == (2, [11])
+    with pytest.raises(EncoderError, match="embedding that"):
+        products.add(ids=[20, 21, 22], images=images, on_error="raise")
+    assert products.count() == 5
+    with pytest.raises(EncoderError, match="'colours' cannot be used"):
+        products.search(picture("black"))
+
+
+def test_one_odd_item_costs_no_other(products: CRLCollection, tmp_path: Path) -> None:
+    noise = png(Image.effect_noise((99, 99), 60))
+    deep: dict = {}
+    for _ in range(3000):
+        deep = {"a": deep}
+    items = [
+        Item(10, image=picture("red")),
+        Item(11, image=Image.open(io.BytesIO(noise[: len(noise) // 2]))),
+        Item(12, image="x" * 300 + ".jpg"),
+        Item(13, image=picture("red"), payload={"a": "\ud800"}),
+        Item(14, image=picture("red"), payload=deep),
+        Item(15, image="a\0b.jpg"),
+        Item("sku", image=picture("red"), key="SKU-1"),
+        Item(16),
+        Item(17, image=picture("blue"), payload={"n": np.int64(3), "x": float("nan"), "crl_source": "old"}),
+    ]
+    report = products.ingest(iter(items))
+    assert report.written == 2
+    assert [each.id for each in report.rejected] == [11, 12, 13, 14, 15, "sku", 16]
+    assert str(report.rejected[5]).startswith("SKU-1: a point's id is")
+    assert products.ingest(iter(items)).unchanged == 2
+    (record,) = products._store.retrieve([17])
+    assert record.payload is not None
+    assert (record.payload["n"], record.payload["x"]) == (3, None)
+    with pytest.raises(InputError, match="takes Item objects, got dict"):
+        products.ingest([{"id": 1}])  # type: ignore[list-item]
+
+
+def test_a_changed_palette_is_another_picture(products: CRLCollection) -> None:
+    red, blue = (Image.new("P", (4, 4), 0) for _ in range(2))
+    red.putpalette([255, 0, 0])
+    blue.putpalette([0, 0, 255])
+    assert [products.ingest([Item(9, image=each)]).written for each in (red, blue, blue)] == [1, 1, 0]
+
+
+def test_an_interrupted_materialise_or_drop_leaves_a_collection_that_works(
+    products: CRLCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreError("killed here")
+
+    for step in ("create_vector", "update_vectors"):
+        with monkeypatch.context() as patch:
+            patch.setattr(products._store, step, fail)
+            with pytest.raises(StoreError, match="killed here"):
+                products.materialize("colour")
+        assert products.add(ids=[30], images=[picture("red")]).written == 1
+    assert products.materialize("colour") == 2
+    for step in ("drop_vector", "update_metadata"):
+        with monkeypatch.context() as patch:
+            patch.setattr(products._store, step, fail)
+            with pytest.raises(StoreError, match="killed here"):
+                products.drop_criterion("colour")
+        assert products.add(ids=[31], images=[picture("blue")]).written == 1
+    products.drop_criterion("colour")
+    # what the interrupted drop left is not taken for the new criterion's
+    products.define(Criterion("colour", ["red", "green", "blue", "white"]))
+    assert products.materialize("colour") == 4
+    assert products.info().criteria[0].points == 4
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_from_a_catalogue_to_hits(crl: Run, catalog: Path) -> None:
 
     hits = json.loads(crl("search", "photos/4.png", "-c", "colour", "-n", "3", "--json")[1])
     assert hits[0]["id"] == 4
-    assert hits[0]["payload"]["image_path"] == "photos/4.png"
+    assert hits[0]["payload"]["image_path"] == "4.png"
     assert "price" not in json.loads(crl("search", "photos/3.png", "-n", "1", "--json")[1])[0]["payload"]
     table = crl("search", "--like", "4", "--criterion", "colour", "--field", "silhouette")[1]
     assert "silhouette" in table
@@ -117,11 +117,14 @@ def test_a_folder_of_images(crl: Run, catalog: Path) -> None:
     [
         (["ingest", "nowhere.csv"], "error: there is no catalogue nowhere.csv\n"),
         (["ingest", "catalog.csv"], "error: say which column of catalog.csv is the items' key: --id-column NAME\n"),
+        (["demo", "--out", "catalog.csv"], "the demo cannot be written to catalog.csv"),
         (
-            ["ingest", "catalog.csv", "--id-column", "key"],
+            ["ingest", "catalog.csv", "--images", "photos", "--id-column", "key"],
             "has no column 'key'; it has: sku, colour, silhouette, price",
         ),
         (["ingest", "catalog.csv", "--id-column", "sku", "--image-column", "file"], "has no column 'file'"),
+        (["ingest", "catalog.csv", "--id-column", "sku"], "say where the pictures of catalog.csv are"),
+        (["info", "--location", "localhost:6333"], "write it as http://localhost:6333"),
         (["ingest", "catalog.csv", "--id-column", "sku", "--images", "gone"], "no folder of images gone"),
         (["ingest", "catalog.csv", "--id-column", "sku", "--images", "photos"], "--encoder demo"),
         (
@@ -158,7 +161,7 @@ def test_numbers_texts_and_truths_can_be_asked_for(crl: Run, tmp_path: Path) -> 
     with CRLCollection.create("products", location=tmp_path / "data", dimension=3) as products:
         payloads: list[dict[str, Any]] = [{"a": 7}, {"a": "7"}, {"a": True}, {"a": "true"}, {"a": "x"}]
         products.add(ids=range(5), embeddings=np.random.default_rng(0).normal(size=(5, 3)), payloads=payloads)
-    for value, ids in (("7", {0, 1}), ("true", {2, 3})):
+    for value, ids in (("7", {0, 1}), ("7.0", {0}), ("true", {2, 3})):
         hits = json.loads(crl("search", "--like", "4", "--where", f"a={value}", "--json")[1])
         assert {hit["id"] for hit in hits} == ids
 
@@ -206,3 +209,30 @@ def test_a_picture_can_be_asked_about_that_is_not_in_the_catalogue(crl: Run, cat
     ingest(crl, "--encoder", "demo")
     picture("red", (50, 80)).save(tmp_path / "query.jpg")
     assert len(json.loads(crl("search", "query.jpg", "--json")[1])) == 10
+
+
+def test_keys_that_are_no_ids_can_be_asked_for_and_texts_are_no_markup(crl: Run, tmp_path: Path) -> None:
+    render(PRODUCTS[0]).save(tmp_path / "SKU-7.png")
+    (tmp_path / "catalog.csv").write_text("sku,title\nSKU-7,Shirt [bold] [/x]\n0042,\n")
+    render(PRODUCTS[1]).save(tmp_path / "0042.png")
+    assert crl("ingest", "catalog.csv", "--images", ".", "--id-column", "sku", "--encoder", "demo")[0] == 0
+    assert "Shirt [bold] [/x]" in crl("search", "--like", "0042", "--field", "title")[1]
+    (hit,) = json.loads(crl("search", "--like", "SKU-7", "--json")[1])
+    assert hit["payload"]["sku"] == "0042"
+    assert crl("search", "--like", "0042", "--where", "sku=x")[1:] == ("", "no hits\n")
+
+
+def test_nothing_of_use_is_a_failure(crl: Run, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_text("no picture")
+    status, out, err = crl("ingest", "photos", "--encoder", "demo")
+    assert (status, out) == (1, "0 written, 0 unchanged, 1 rejected\n")
+    assert err == "rejected a: image photos/a.png is not an image in a format that can be read\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"text"])
+def test_embeddings_that_are_none(crl: Run, catalog: Path, content: bytes) -> None:
+    (catalog.parent / "bad.npy").write_bytes(content)
+    status, _, err = crl("ingest", "catalog.csv", "--id-column", "sku", "--embeddings", "bad.npy")
+    assert status == 1
+    assert err.startswith("error: bad.npy cannot be read as a .npy file")

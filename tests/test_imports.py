@@ -17,8 +17,9 @@ ROOT = PACKAGE.parent
 
 # Each layer may import from those above it in this list, and from its own.
 LAYERS = [
-    {"errors", "device", "progress"},
+    {"errors", "checks", "device", "progress"},
     {"points", "embeddings", "images"},
+    {"items"},
     {"criterion"},
     {"projection", "encoders", "stores", "manifest"},
     {"lifecycle", "search", "ingest"},

@@ -30,9 +30,18 @@ def test_payloads_become_json() -> None:
         "key": UUID,
         "3": [1, 2],
     }
+    numbers = {"a": np.int64(3), "b": np.float32(0.5), "c": np.bool_(True), "d": np.arange(2), "e": float("nan")}
+    assert checked_payload({**numbers, "f": np.float64("inf")}) == {
+        "a": 3,
+        "b": 0.5,
+        "c": True,
+        "d": [0, 1],
+        "e": None,
+        "f": None,
+    }
 
 
-@pytest.mark.parametrize("payload", [[1], {"a": float("nan")}, {"a": object()}, {"a": np.int64(3)}])
+@pytest.mark.parametrize("payload", [[1], {"a": object()}, {"a": "\ud800"}, "text"])
 def test_what_is_no_payload(payload: object) -> None:
     with pytest.raises(InputError, match="payload"):
         checked_payload(payload)  # type: ignore[arg-type]

@@ -471,7 +471,7 @@ def test_search_params_reach_the_engine(indexed: Shop) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"like": 1, "offset": -1}, "offset must be at least 0"),
+        ({"like": 1, "offset": -1}, "offset must be a whole number and at least 0"),
         ({"like": 1, "oversample": 0}, "oversample"),
         ({"like": 1, "diversity": 1.0}, "diversity must be at least 0 and below 1"),
         ({"like": 1, "criterion_weight": -1}, "criterion_weight"),

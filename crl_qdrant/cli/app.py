@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from typing import Annotated
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -12,6 +13,8 @@ from crl_qdrant.cli import criteria, demo, info, ingest, search
 from crl_qdrant.errors import CRLError
 
 __all__ = ["app", "main"]
+
+_INTERRUPTED: Final = 130  # the exit status that shells give a program that Ctrl-C ended
 
 app = typer.Typer(
     name="crl-qdrant",
@@ -44,11 +47,24 @@ def _options(
 
 def main() -> None:
     """Run the program; an error of ours is one line on standard error and exit status 1, Ctrl-C is 130."""
+    # rejected items are printed one by one; the library's warning of them would say it twice
+    logging.getLogger("crl_qdrant").addHandler(logging.NullHandler())
     try:
         app()
     except CRLError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(1)
+    except KeyboardInterrupt:
+        _stop()
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:
+            _stop()
+        raise
+
+
+def _stop() -> NoReturn:
+    typer.echo("stopped; the same command goes on from here", err=True)
+    sys.exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":

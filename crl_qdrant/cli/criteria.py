@@ -26,6 +26,7 @@ def add(
     prompt: Annotated[str, typer.Option(help="The sentence a word is embedded in; {} stands for the word.")] = "",
     weighting: Annotated[float, typer.Option(help="Exponent of the singular values; 1 is the paper.")] = 1.0,
     center: Annotated[bool, typer.Option(help="Take the mean of the words' embeddings out first.")] = False,
+    energy: Annotated[float, typer.Option(help="Share of the squared singular values to keep.")] = 1.0,
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
@@ -40,7 +41,7 @@ def add(
         except (OSError, UnicodeDecodeError) as error:
             raise CriterionError(f"{words_file} cannot be read: {error}") from error
         given += [line.strip() for line in lines if line.strip()]
-    criterion = Criterion(name, given, prompt=prompt, weighting=weighting, center=center)
+    criterion = Criterion(name, given, prompt=prompt, weighting=weighting, center=center, energy=energy)
     with open_collection(collection, location, device) as products:
         products.define(criterion)
     typer.echo(f"criterion {name}: {len(criterion.words)} words")
@@ -94,11 +95,7 @@ def materialize(
 ) -> None:
     """Write a criterion's named vector, for fast search. Stopped at any time and run again, it goes on where it was."""
     with open_collection(collection, location, device) as products:
-        try:
-            written = products.materialize(name)
-        except KeyboardInterrupt:
-            typer.echo("stopped; the same command goes on from here", err=True)
-            raise typer.Exit(130) from None
+        written = products.materialize(name)
         products.optimize()
     if as_json:
         print_json({"criterion": name, "written": written})

@@ -21,11 +21,7 @@ def demo(
     """Render a catalogue, search it by criterion, and write a page that shows the difference."""
     from crl_qdrant.demo.run import run_demo
 
-    try:
-        result = run_demo(out, number=products, device=device)
-    except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on from here", err=True)
-        raise typer.Exit(130) from None
+    result = run_demo(out, number=products, device=device)
     if as_json:
         measured = {name: {"raw": raw, "conditional": mine} for name, (raw, mine) in result.precision.items()}
         print_json({"mAP": measured, "page": str(result.page)})
@@ -38,4 +34,4 @@ def demo(
         table.add_row(name, f"{raw:.3f}", f"{conditional:.3f}")
     console = Console()
     console.print(table)
-    console.print(f"Open {result.page} in a browser to see it.", soft_wrap=True)
+    console.print(f"Open {result.page} in a browser to see it.", soft_wrap=True, markup=False)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sized
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, TYPE_CHECKING
+from zipfile import BadZipFile
 
 import typer
 
@@ -40,6 +41,10 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Store a catalogue. Stopped at any time and run again, it goes on where it was."""
+    if embeddings is None and images is None and image_column is None and source.is_file() and id_column:
+        raise InputError(
+            f"say where the pictures of {source} are: --images DIR, --image-column NAME, or bring --embeddings FILE.npy"
+        )
     from crl_qdrant.catalogs import CatalogOptions, find_reader
 
     items = find_reader(source).read(source, CatalogOptions(images, id_column, image_column))
@@ -54,13 +59,9 @@ def ingest(
     with _open_or_create(
         collection, location, encoder, device, None if vectors is None else vectors.shape[1]
     ) as products:
-        try:
-            report = products.ingest(
-                items, total=total, batch_size=batch_size, on_error="raise" if stop_on_error else "skip"
-            )
-        except KeyboardInterrupt:
-            typer.echo("stopped; the same command goes on from here", err=True)
-            raise typer.Exit(130) from None
+        report = products.ingest(
+            items, total=total, batch_size=batch_size, on_error="raise" if stop_on_error else "skip"
+        )
         products.optimize()
     print_rejected(report)
     if as_json:
@@ -68,11 +69,13 @@ def ingest(
             {
                 "written": report.written,
                 "unchanged": report.unchanged,
-                "rejected": [{"id": each.id, "reason": str(each.error)} for each in report.rejected],
+                "rejected": [{"id": each.id, "key": each.key, "reason": str(each.error)} for each in report.rejected],
             }
         )
     else:
         typer.echo(f"{report.written} written, {report.unchanged} unchanged, {len(report.rejected)} rejected")
+    if report.rejected and not report.written and not report.unchanged:
+        raise typer.Exit(1)  # nothing at all was of use
 
 
 def _open_or_create(
@@ -98,11 +101,13 @@ def _load(path: Path) -> Float32Array:
     from crl_qdrant.embeddings import matrix
 
     try:
-        return matrix(np.load(path), what=str(path))
-    except (OSError, ValueError) as error:
-        if isinstance(error, EmbeddingError):
-            raise
+        with path.open("rb") as file:  # np.load leaves a file open that it cannot read
+            loaded = np.load(file)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise EmbeddingError(f"{path} cannot be read as a .npy file: {error}") from error
+    if not isinstance(loaded, np.ndarray):
+        raise EmbeddingError(f"{path} holds several arrays; give a .npy file with one")
+    return matrix(loaded, what=str(path))
 
 
 def _with_embeddings(items: Iterable[Item], vectors: Float32Array) -> Iterator[Item]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TYPE_CHECKING
+from typing import Annotated, TYPE_CHECKING
 
 import typer
 
@@ -19,7 +19,7 @@ __all__ = ["search"]
 
 def search(
     image: Annotated[str | None, typer.Argument(help="The query: an image file.")] = None,
-    like: Annotated[str | None, typer.Option(help="Instead of an image: the id of a stored item.")] = None,
+    like: Annotated[str | None, typer.Option(help="Instead of an image: the id or key of a stored item.")] = None,
     text: Annotated[str | None, typer.Option(help="Instead of an image: a text.")] = None,
     criterion: Annotated[
         str | None, typer.Option("--criterion", "-c", help="In which respect; without it, overall.")
@@ -35,10 +35,12 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Find the items most like an image, a stored item or a text."""
+    from crl_qdrant import id_of_key
+
     with open_collection(collection, location, device) as products:
         hits = products.search(
             image,
-            like=None if like is None else int(like) if like.isdecimal() else like,
+            like=None if like is None else id_of_key(like),
             text=text,
             criterion=criterion,
             limit=limit,
@@ -60,30 +62,41 @@ def _filter(where: list[str]) -> models.Filter | None:
         if not found or not key:
             raise InputError(f"--where takes FIELD=VALUE, got {each!r}")
         # the command line cannot tell the number 7 from the text "7", so either counts
-        readings: list[Any] = [value]
-        if value.isdecimal():
-            readings.append(int(value))
-        elif value in ("true", "false"):
-            readings.append(value == "true")
-        matches: list[models.Condition] = [
-            models.FieldCondition(key=key, match=models.MatchValue(value=reading)) for reading in readings
-        ]
-        conditions.append(models.Filter(should=matches))
+        readings: list[models.Condition] = [models.FieldCondition(key=key, match=models.MatchValue(value=value))]
+        number = _number(value)
+        if number is not None:
+            readings.append(models.FieldCondition(key=key, range=models.Range(gte=number, lte=number)))
+        if value in ("true", "false"):
+            readings.append(models.FieldCondition(key=key, match=models.MatchValue(value=value == "true")))
+        conditions.append(models.Filter(should=readings))
     return models.Filter(must=conditions) if conditions else None
 
 
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def _print_table(hits: list[Hit], fields: list[str] | None) -> None:
+    import sys
+
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    from crl_qdrant.ingest import SOURCE_KEY
+    from crl_qdrant.items import SOURCE_KEY
 
-    columns = (
-        fields
-        or [key for key in dict.fromkeys(key for hit in hits for key in hit.payload or {}) if key != SOURCE_KEY][:6]
-    )
-    table = Table("score", "id", *columns)
+    if not hits:
+        typer.echo("no hits", err=True)
+        return
+    every = dict.fromkeys(key for hit in hits for key in hit.payload or {} if key != SOURCE_KEY)
+    columns = fields or list(every)[:6]
+    table = Table("score", "point", *columns)
     for hit in hits:
-        values = [str((hit.payload or {}).get(column, "")) for column in columns]
+        # texts as they are: what looks like rich's markup in a product's title is the title
+        values = [Text(str((hit.payload or {}).get(column, ""))) for column in columns]
         table.add_row(f"{hit.score:.4f}", str(hit.id), *values)
-    Console().print(table)
+    # in a pipe nothing is cut: what reads it has no width
+    Console(width=None if sys.stdout.isatty() else 10_000).print(table)

@@ -14,9 +14,9 @@ from crl_qdrant.collection import CRLCollection
 from crl_qdrant.criterion import Criterion
 from crl_qdrant.demo.products import ATTRIBUTES, Product, sample_products
 from crl_qdrant.demo.render import render
-from crl_qdrant.errors import NotFoundError
+from crl_qdrant.errors import NotFoundError, StoreError
 from crl_qdrant.evaluation.metrics import mean_average_precision
-from crl_qdrant.ingest import Item
+from crl_qdrant.items import Item
 from crl_qdrant.search import Hit
 
 __all__ = ["CRITERIA", "DemoResult", "run_demo"]
@@ -65,8 +65,11 @@ def run_demo(out: Path, *, number: int = 2000, device: str = "auto", progress: b
     """
     products = sample_products(number, seed=_SEED)
     pictures = out / "images"
-    pictures.mkdir(parents=True, exist_ok=True)
-    with _collection(out / "collection", device) as collection:
+    try:
+        pictures.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the demo cannot be written to {out}: {error}") from error
+    with _collection(f"products-{number}", out / "collection", device) as collection:
         collection.ingest(_items(products, pictures), total=number, progress=progress)
         for criterion in CRITERIA:
             collection.define(criterion)
@@ -78,11 +81,11 @@ def run_demo(out: Path, *, number: int = 2000, device: str = "auto", progress: b
     return DemoResult(precision, page)
 
 
-def _collection(location: Path, device: str) -> CRLCollection:
+def _collection(name: str, location: Path, device: str) -> CRLCollection:
     try:
-        return CRLCollection.open("products", location=location, device=device)
+        return CRLCollection.open(name, location=location, device=device)
     except NotFoundError:
-        return CRLCollection.create("products", location=location, encoder="demo", device=device)
+        return CRLCollection.create(name, location=location, encoder="demo", device=device)
 
 
 def _items(products: Sequence[Product], pictures: Path) -> Iterator[Item]:

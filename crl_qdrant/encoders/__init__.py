@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import Path
 
 from crl_qdrant.encoders.encoder import Encoder
 from crl_qdrant.errors import EncoderError
@@ -31,6 +32,8 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
                 "an encoder has name, dimension, encode_images and encode_texts; "
                 f"{encoder!r} lacks {', '.join(lacking)}"
             )
+        if isinstance(encoder, type) or not isinstance(encoder.name, str) or not encoder.name:
+            raise EncoderError(f"an encoder is an object whose name is a text; got {encoder!r}")
         return encoder
     if encoder == "demo":
         from crl_qdrant.encoders.open_clip import OpenClipEncoder
@@ -40,8 +43,17 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
     if kind == "open_clip" and source:
         from crl_qdrant.encoders.open_clip import OpenClipEncoder
 
-        return OpenClipEncoder(source, device=device)
+        return OpenClipEncoder(_absolute(source), device=device)
     raise EncoderError(
         f'unknown encoder "{encoder}"; use "open_clip:<model>/<pretrained tag or checkpoint path>", "demo", '
         "or an object with encode_images, encode_texts, dimension and name"
     )
+
+
+def _absolute(source: str) -> str:
+    """The same source with its local folder or file spelled out: a collection may be opened from elsewhere."""
+    kind, _, rest = source.partition(":")
+    if kind == "local-dir":
+        return f"local-dir:{Path(rest).resolve()}"
+    model, _, pretrained = source.partition("/")
+    return f"{model}/{Path(pretrained).resolve()}" if pretrained and Path(pretrained).is_file() else source

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from PIL.Image import Image
 
-from crl_qdrant.embeddings import Float32Array, unit_rows
+from crl_qdrant.embeddings import Float32Array, matrix, unit_rows
 from crl_qdrant.encoders import Encoder, load_encoder
 from crl_qdrant.errors import EmbeddingError, EncoderError, EncoderMismatchError
 
@@ -98,19 +98,33 @@ class BoundEncoder:
             raise EncoderError(f"encoder {self._name!r} cannot take a picture of {image.size}: {error}") from error
 
     def encode_images(self, images: Sequence[Any], *, purpose: str) -> Float32Array:
-        """Embeddings [N, d] of upright RGB images, or of what `preprocess` made of them.
+        """Embeddings [N, d] of upright RGB images, or of what `preprocess` made of them, not yet of unit length.
 
         Raises:
-            EncoderError: there is no encoder, or what it gives is not [N, d] of finite numbers.
+            EncoderError: there is no encoder, it failed, or what it gives is not [N, d].
         """
-        return self._checked(self.require(purpose).encode_images(images), len(images))
+        return self._encoded(lambda encoder: encoder.encode_images(images), len(images), purpose)
 
     def encode_texts(self, texts: Sequence[str], *, purpose: str) -> Float32Array:
-        """Embeddings [K, d] of texts; errors as for images."""
-        return self._checked(self.require(purpose).encode_texts(texts), len(texts))
+        """Embeddings [K, d] of texts, unit rows; errors as for images, and for NaN or zero rows."""
+        return self.unit(self._encoded(lambda encoder: encoder.encode_texts(texts), len(texts), purpose))
 
-    def _checked(self, embeddings: object, rows: int) -> Float32Array:
+    def unit(self, embeddings: Float32Array) -> Float32Array:
+        """The same embeddings with rows of unit length.
+
+        Raises:
+            EncoderError: a row with NaN, infinite or only zero values.
+        """
         try:
-            return unit_rows(embeddings, what="its output", rows=rows, dimension=self._dimension)
+            return unit_rows(embeddings, what="its output")
         except EmbeddingError as error:
             raise EncoderError(f"encoder {self._name!r} cannot be used: {error}") from error
+
+    def _encoded(self, encode: Callable[[Encoder], object], rows: int, purpose: str) -> Float32Array:
+        encoder = self.require(purpose)
+        try:
+            return matrix(encode(encoder), what="its output", rows=rows, dimension=self._dimension)
+        except EmbeddingError as error:
+            raise EncoderError(f"encoder {self._name!r} cannot be used: {error}") from error
+        except Exception as error:  # whatever code the encoder runs
+            raise EncoderError(f"encoder {self._name!r} failed: {type(error).__name__}: {error}") from error

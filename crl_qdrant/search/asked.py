@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ class Asked:
         weights: of the spaces, by name.
         modifier: the mean embedding [d] of the modifier's phrasings; None without a modifier.
         plan: how it is answered.
+        directions: the representation [r] that hits should have, unit length, by space; zeros where there is none.
     """
 
     query: Query
@@ -38,6 +39,10 @@ class Asked:
     weights: dict[str, float]
     modifier: Float32Array | None
     plan: Plan
+    directions: dict[str, Float32Array] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "directions", {name: self._direction(space) for name, space in self.spaces.items()})
 
     @property
     def main(self) -> Space:
@@ -59,8 +64,7 @@ class Asked:
         """Hits up to the last one that is asked for."""
         return self.query.offset + self.query.limit
 
-    def direction(self, space: Space) -> Float32Array:
-        """The representation [r] that hits should have in a space, unit length."""
+    def _direction(self, space: Space) -> Float32Array:
         like, unlike = self.target.like, self.target.unlike
         if not len(unlike):
             return mean_direction(space.represent(like), like[:0])

@@ -14,11 +14,14 @@ Scores = npt.NDArray[np.float64]
 
 
 def mean_direction(like: Float32Array, unlike: Float32Array) -> Float32Array:
-    """The direction [r] that hits should have, of unit length: zeros where examples cancel out.
+    """The direction [r] that hits should have, of unit length, from unit rows: zeros where examples cancel out.
 
     The mean of `like` [p, r]; with `unlike` [n, r], twice that mean less theirs, as Qdrant's average-vector
     recommendation has it.
     """
+    if len(like) == 1 and not len(unlike):
+        only: Float32Array = like[0]
+        return only
     direction = like.mean(axis=0)
     if len(unlike):
         direction = 2 * direction - unlike.mean(axis=0)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy.typing as npt
 from qdrant_client import models
 
-from crl_qdrant.errors import InputError
+from crl_qdrant.checks import whole_number
+from crl_qdrant.errors import FilterError, InputError
 from crl_qdrant.images import ImageInput
 from crl_qdrant.stores import WithPayload
 
@@ -49,11 +50,13 @@ class Query:
 
     def __post_init__(self) -> None:
         for name, least in (("limit", 1), ("offset", 0), ("oversample", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"{name} must be at least {least}, got {value!r}")
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least=least))
         if self.strategy not in STRATEGIES:
             raise InputError(f"strategy is one of {', '.join(STRATEGIES)}, got {self.strategy!r}")
+        if self.query_filter is not None and not isinstance(self.query_filter, models.Filter):
+            raise FilterError(f"query_filter is a qdrant_client.models.Filter, got {type(self.query_filter).__name__}")
+        if not isinstance(self.with_payload, (bool, list, tuple)):
+            raise InputError(f"with_payload is True, False or a list of keys, got {self.with_payload!r}")
         if not 0.0 <= self.diversity < 1.0:
             raise InputError(f"diversity must be at least 0 and below 1, got {self.diversity!r}")
         if not self.criterion_weight >= 0.0:

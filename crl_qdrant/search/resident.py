@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from crl_qdrant.checks import whole_number
 from crl_qdrant.embeddings import Float32Array
-from crl_qdrant.errors import InputError
 from crl_qdrant.manifest import IMAGE_VECTOR
 from crl_qdrant.points import PointId
 from crl_qdrant.stores import Store
@@ -33,12 +33,10 @@ class Resident:
     """
 
     def __init__(self, store: Store, dimension: int, device: str, scan_memory: int) -> None:
-        if isinstance(scan_memory, bool) or not isinstance(scan_memory, int) or scan_memory < 0:
-            raise InputError(f"scan_memory is a number of bytes, got {scan_memory!r}")
         self._store = store
         self._dimension = dimension
         self._device = device
-        self.scan_memory = scan_memory
+        self.scan_memory = whole_number("scan_memory", scan_memory, least=0)
         self._scan: Scan | None = None
         self._sample: Float32Array | None = None
         self._lock = threading.Lock()
@@ -86,6 +84,12 @@ class Resident:
         with self._lock:
             if self._scan is not None:
                 self._scan.remove(ids)
+
+    def forget_criterion(self, key: str) -> None:
+        """Let go of a criterion's projected embeddings."""
+        with self._lock:
+            if self._scan is not None:
+                self._scan.forget(key)
 
     def forget(self) -> None:
         """Let go of everything; it is read again when it is needed."""

@@ -102,6 +102,11 @@ class Scan:
                 found += [self._best(row, limit) for row in scores]
             return found
 
+    def forget(self, key: str) -> None:
+        """Let go of a criterion's projected embeddings."""
+        with self._lock:
+            self._projected.pop(key, None)
+
     def _barred(self, among: Iterable[PointId] | None, without: Sequence[PointId]) -> Tensor | None:
         """A mask [rows] of the rows that are no answer; None where all are."""
         if among is None and not without and not self._free:

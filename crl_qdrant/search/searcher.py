@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from crl_qdrant.encoders.bound import BoundEncoder
-from crl_qdrant.errors import EmbeddingError
+from crl_qdrant.errors import EmbeddingError, StoreError
 from crl_qdrant.images import decode
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.points import PointId
@@ -44,7 +44,16 @@ class Searcher:
     def run(self, query: Query) -> Hits:
         """One query's hits."""
         started = time.perf_counter()
-        return self._answer(self._ask(query), started)
+        asked = self._ask(query)
+        try:
+            return self._answer(asked, started)
+        except StoreError:
+            # another thread or process may have dropped the criterion's vector in between: then there is another plan
+            self._criteria.refresh()
+            again = self._ask(query)
+            if again.plan == asked.plan:
+                raise
+            return self._answer(again, started)
 
     def run_batch(self, queries: Sequence[Query]) -> list[Hits]:
         """Many queries' hits: images in one batch, the engine's searches in one round trip, a scan in one pass."""
@@ -99,7 +108,7 @@ class Searcher:
         weights = {name or RAW: weight for name, weight in query.weights.items()}
         asked = Asked(query, target, spaces, weights, modifier, plan)
         for space in spaces.values():
-            if not asked.direction(space).any():
+            if not asked.directions[space.name].any():
                 raise EmbeddingError(
                     f"the query has no part in the words of criterion {space.name!r}, so nothing is nearest to it"
                     if space.stored is not None and len(target.like) == 1 and not len(target.unlike)
@@ -193,7 +202,7 @@ class Searcher:
         if not ids:
             return Ranked([], np.empty(0), {})
         parts = {
-            name: space.represent(embeddings).astype(np.float64) @ asked.direction(space)
+            name: space.represent(embeddings).astype(np.float64) @ asked.directions[name]
             for name, space in asked.spaces.items()
         }
         if asked.modifier is not None:
@@ -217,7 +226,7 @@ class Searcher:
 
     def _scan_together(self, every: list[Asked]) -> list[Ranked]:
         space = every[0].main
-        directions = np.stack([asked.direction(space) for asked in every])
+        directions = np.stack([asked.directions[space.name] for asked in every])
         most = max(asked.end for asked in every)
         found = self._resident.scan().search(directions, space.projection, key=space.key, limit=most)
         answers = []
@@ -229,7 +238,7 @@ class Searcher:
     def _engine_query(self, asked: Asked) -> VectorQuery:
         query, space = asked.query, asked.main
         return VectorQuery(
-            asked.direction(space),
+            asked.directions[space.name],
             space.vector,
             query.limit,
             query.offset,
@@ -241,7 +250,8 @@ class Searcher:
 
     def _finished(self, hits: list[Hit], asked: Asked, candidates: int, started: float, resolved: float) -> Hits:
         seconds = {"query": resolved - started, "search": time.perf_counter() - resolved}
-        return Hits(hits, replace(asked.plan, candidates=candidates, seconds=seconds))
+        plan = asked.plan
+        return Hits(hits, Plan(plan.strategy, plan.exact, plan.reason, candidates, seconds))
 
 
 def _of_pairs(found: list[tuple[PointId, float]], space: Space) -> Ranked:

@@ -46,14 +46,14 @@ def resolve(query: Query, store: Store, encoder: BoundEncoder, dimension: int) -
         like = _stored(store, without[0])[None]
     else:
         images: list[Any] = [query.image] if query.images is None else list(query.images)
-        like = encoder.encode_images([decode(image) for image in images], purpose="search by image")
+        like = encoder.unit(encoder.encode_images([decode(image) for image in images], purpose="search by image"))
     unlike = np.empty((0, dimension), dtype=np.float32)
     if query.unlike is not None:
         rows = []
         for example in query.unlike:
             known = _as_point(example)
             if known is None:
-                rows.append(encoder.encode_images([decode(example)], purpose="search by image")[0])
+                rows.append(encoder.unit(encoder.encode_images([decode(example)], purpose="search by image"))[0])
             else:
                 without.append(known)
                 rows.append(_stored(store, known))

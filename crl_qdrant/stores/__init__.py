@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -35,7 +37,8 @@ def create_store(location: Location, name: str, vectors: Mapping[str, int], meta
     if isinstance(target, QdrantClient):
         from crl_qdrant.stores.client import ClientStore
 
-        return ClientStore.create(target, name, vectors, metadata, owned=target is not location)
+        with _closed_on_error(target, owned=target is not location):
+            return ClientStore.create(target, name, vectors, metadata, owned=target is not location)
     from crl_qdrant.stores.edge import EdgeStore
 
     return EdgeStore.create(target / name, vectors, metadata)
@@ -54,7 +57,8 @@ def open_store(location: Location, name: str) -> Store:
     if isinstance(target, QdrantClient):
         from crl_qdrant.stores.client import ClientStore
 
-        return ClientStore.open(target, name, owned=target is not location)
+        with _closed_on_error(target, owned=target is not location):
+            return ClientStore.open(target, name, owned=target is not location)
     from crl_qdrant.stores.edge import EdgeStore
 
     return EdgeStore.open(target / name)
@@ -74,4 +78,16 @@ def _resolved(location: Location) -> QdrantClient | Path:
             return QdrantClient(url=str(location), api_key=key, timeout=_TIMEOUT_S, check_compatibility=False)
         except ValueError as error:
             raise StoreError(f"{location} is not the address of a Qdrant server: {error}") from error
+    if re.fullmatch(r"[\w.-]+:\d+", str(location)):
+        raise InputError(f"{location} looks like a server's address; write it as http://{location}")
     return Path(location)
+
+
+@contextmanager
+def _closed_on_error(client: QdrantClient, *, owned: bool) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if owned:
+            client.close()
+        raise

@@ -6,17 +6,20 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from qdrant_client import models, QdrantClient
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
 from crl_qdrant.embeddings import Float32Array
-from crl_qdrant.errors import ExistsError, FilterError, NotFoundError, StoreError
+from crl_qdrant.errors import CRLError, ExistsError, FilterError, NotFoundError, StoreError
 from crl_qdrant.points import Payload, PointId
 from crl_qdrant.stores.store import Record, Scored, VectorQuery, WithPayload
 
 __all__ = ["ClientStore"]
+
+_LOCKS: WeakKeyDictionary[QdrantClient, Any] = WeakKeyDictionary()
 
 
 class ClientStore:
@@ -29,7 +32,8 @@ class ClientStore:
         # local mode is plain Python data that concurrent writes corrupt; a server needs no lock of ours
         options = client.init_options
         self._local = options.get("location") == ":memory:" or options.get("path") is not None
-        self._lock: Any = threading.RLock() if self._local else nullcontext()
+        # one lock a client, since several collections of one client share its data
+        self._lock: Any = _LOCKS.setdefault(client, threading.RLock()) if self._local else nullcontext()
 
     @classmethod
     def create(
@@ -121,6 +125,8 @@ class ClientStore:
             self._client.update_vectors(self._name, points, wait=True)
 
     def delete(self, ids: Sequence[PointId]) -> None:
+        if not ids:
+            return
         with self._call("deleting points"):
             self._client.delete(self._name, models.PointIdsList(points=list(ids)), wait=True)
 
@@ -229,9 +235,9 @@ class ClientStore:
                     hint = "; set QDRANT_API_KEY or pass a QdrantClient with its api_key"
                     raise StoreError(f"{action}: the Qdrant server refused the key{hint}") from error
                 raise StoreError(f"{action}: {error}") from error
-            except (ApiException, ValueError, KeyError) as error:  # local mode raises built-in errors
-                if isinstance(error, FilterError):
-                    raise
+            except CRLError:
+                raise
+            except (ApiException, ValueError, KeyError, RuntimeError) as error:  # local mode raises built-in errors
                 raise StoreError(f"{action}: {error}") from error
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,8 +46,9 @@ class EdgeStore:
             ExistsError: the directory is there already.
             StoreError: it cannot be written.
         """
-        if directory.exists():
-            raise ExistsError(f"{directory} exists already; open it, or choose another name or location")
+        with _translated(f"creating {directory}"):
+            if directory.exists():
+                raise ExistsError(f"{directory} exists already; open it, or choose another name or location")
         config = edge.EdgeConfig(
             vectors={
                 name: edge.EdgeVectorParams(size=size, distance=edge.Distance.Cosine) for name, size in vectors.items()
@@ -57,11 +57,11 @@ class EdgeStore:
         with _translated(f"creating {directory}"):
             directory.parent.mkdir(parents=True, exist_ok=True)
             # made complete under another name, then renamed: a killed process leaves no half collection behind
-            draft = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+            draft = directory.with_name(f".{directory.name}-{uuid.uuid4().hex[:8]}")
+            draft.mkdir()
             try:
                 edge.EdgeShard.create(str(draft / _SHARD), config).close()
                 _write_atomically(draft / _METADATA, metadata)
-                draft.chmod(0o777 & ~_umask())
                 draft.rename(directory)
             except BaseException:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -77,8 +77,11 @@ class EdgeStore:
             LockedError: another process, or another object of this one, has it open.
             StoreError: it cannot be read.
         """
-        if not (directory / _METADATA).is_file():
-            others = sorted(path.parent.name for path in directory.parent.glob(f"*/{_METADATA}"))
+        with _translated(f"opening {directory}"):
+            there = (directory / _METADATA).is_file()
+            names = (path.parent.name for path in directory.parent.glob(f"*/{_METADATA}"))
+            others = sorted(name for name in names if not name.startswith("."))
+        if not there:
             raise NotFoundError(
                 f"there is no collection {directory.name!r} in {directory.parent}; "
                 + (f"there are: {', '.join(others)}" if others else "there is none at all")
@@ -97,7 +100,8 @@ class EdgeStore:
 
     def vector_sizes(self) -> dict[str, int]:
         # Edge has no call for this; it keeps its own record up to date with every change
-        config = json.loads((self._directory / _SHARD / "edge_config.json").read_text(encoding="utf-8"))
+        with _translated("reading the collection's configuration"):
+            config = json.loads((self._directory / _SHARD / "edge_config.json").read_text(encoding="utf-8"))
         return {name: int(parameters["size"]) for name, parameters in config["vectors"].items()}
 
     def create_vector(self, name: str, size: int) -> None:
@@ -234,12 +238,6 @@ def _write_atomically(path: Path, content: Mapping[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
-from crl_qdrant import CatalogError, CatalogOptions, CatalogReader, Item
-from crl_qdrant_catalogs.keys import id_of_key, IMAGE_ENDINGS
+from crl_qdrant import CatalogError, CatalogOptions, CatalogReader, id_of_key, Item
+from crl_qdrant_catalogs.pictures import as_text, IMAGE_ENDINGS, is_file
 
 __all__ = ["FOLDER", "FolderReader"]
 
@@ -25,13 +26,16 @@ class FolderReader:
         """
         if options.id_column or options.image_column or options.images:
             raise CatalogError(f"{source} is a folder of images: it has no columns, and --images is for tables")
-        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS and path.is_file())
+        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS and is_file(path))
         if not paths:
             raise CatalogError(f"there is no image in {source}; looked for {', '.join(IMAGE_ENDINGS)}")
-        keys = [path.relative_to(source).with_suffix("").as_posix() for path in paths]
+        names = [path.relative_to(source) for path in paths]
+        # a.jpg beside a.png: both keep their ending, or one would take the other's place
+        times = Counter(name.with_suffix("") for name in names)
+        keys = [as_text(name if times[name.with_suffix("")] > 1 else name.with_suffix("")) for name in names]
         return [
-            Item(id=id_of_key(key), image=path, payload={"key": key, "image_path": str(path)})
-            for key, path in zip(keys, paths, strict=True)
+            Item(id=id_of_key(key), image=path, payload={"key": key, "image_path": as_text(name)}, key=key)
+            for key, path, name in zip(keys, paths, names, strict=True)
         ]
 
 

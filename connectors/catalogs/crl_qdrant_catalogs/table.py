@@ -8,11 +8,13 @@ from typing import Any, Final
 
 import polars as pl
 
-from crl_qdrant import CatalogError, CatalogOptions, CatalogReader, Item
-from crl_qdrant_catalogs.keys import id_of_key, IMAGE_ENDINGS
+from crl_qdrant import CatalogError, CatalogOptions, CatalogReader, id_of_key, Item
+from crl_qdrant_catalogs.pictures import as_text, IMAGE_ENDINGS, is_file
 
 __all__ = ["TABLE", "TableReader"]
 
+_INTEGER: Final = r"^-?(0|[1-9]\d*)$"
+_NUMBER: Final = r"^(-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|NaN|nan)$"
 _SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
 
 
@@ -35,14 +37,15 @@ class TableReader:
             raise CatalogError(f"there is no folder of images {options.images}")
         separator = _SEPARATORS[source.suffix.lower()]
         try:
-            columns = pl.read_csv(source, separator=separator, n_rows=0).columns
-            _check_columns(source, columns, options)
-            # keys stay texts: as numbers "0042" would become 42
-            texts = {name: pl.String for name in (options.id_column, options.image_column) if name is not None}
-            table = pl.read_csv(source, separator=separator, infer_schema_length=None, schema_overrides=texts)
+            # as texts first: a number read as such loses its leading zeros, and with them what it is
+            table = pl.read_csv(source, separator=separator, infer_schema=False)
         except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
             raise CatalogError(f"{source} cannot be read as a table: {error}") from error
-        return Rows(table, options)
+        for name in (options.id_column, options.image_column):
+            if name is not None and name not in table.columns:
+                raise CatalogError(f"{source} has no column {name!r}; it has: {', '.join(table.columns)}")
+        plain = {options.id_column, options.image_column}
+        return Rows(table.with_columns(_typed(column) for column in table if column.name not in plain), options)
 
 
 TABLE: CatalogReader = TableReader()
@@ -61,25 +64,45 @@ class Rows:
     def __iter__(self) -> Iterator[Item]:
         for row in self._table.iter_rows(named=True):
             key = row[self._options.id_column or ""]
-            path = self._picture(key, row)
-            payload = {name: value for name, value in row.items() if value is not None}
-            if path is not None:
-                payload["image_path"] = str(path)
+            key = None if key is None else key.strip()
+            name = self._picture(key, row)
+            payload = {column: value for column, value in row.items() if value is not None}
+            if name is not None:
+                payload["image_path"] = as_text(name)  # below the folder of images, wherever that is
             # a row without a key has no id, which is reported as such
-            yield Item(id=None if key is None else id_of_key(key.strip()), image=path, payload=payload)
+            yield Item(
+                id=None if key is None else id_of_key(key),
+                image=None if name is None else self._folder / name,
+                payload=payload,
+                key=key,
+            )
+
+    @property
+    def _folder(self) -> Path:
+        return self._options.images or Path()
 
     def _picture(self, key: str | None, row: dict[str, Any]) -> Path | None:
-        folder = self._options.images or Path()
+        """The picture's path below the folder of images."""
         if self._options.image_column is not None:
             name = row[self._options.image_column]
-            return None if name is None else folder / name
+            return None if name is None else Path(name)
         if self._options.images is None or key is None:
             return None
-        candidates = [folder / f"{key.strip()}{ending}" for ending in IMAGE_ENDINGS]
-        return next((path for path in candidates if path.is_file()), candidates[0])
+        candidates = [Path(f"{key}{ending}") for ending in IMAGE_ENDINGS]
+        return next((name for name in candidates if is_file(self._folder / name)), candidates[0])
 
 
-def _check_columns(source: Path, columns: list[str], options: CatalogOptions) -> None:
-    for name in (options.id_column, options.image_column):
-        if name is not None and name not in columns:
-            raise CatalogError(f"{source} has no column {name!r}; it has: {', '.join(columns)}")
+def _typed(column: pl.Series) -> pl.Series:
+    """The column as numbers or truths where every one of its values reads as one and reads back the same."""
+    values = column.drop_nulls()
+    if values.is_empty():
+        return column
+    if values.str.contains(_INTEGER).all():
+        whole = column.cast(pl.Int64, strict=False)
+        return whole if whole.null_count() == column.null_count() else column
+    if values.str.contains(_NUMBER).all():
+        numbers: pl.Series = column.cast(pl.Float64).fill_nan(None)
+        return numbers
+    if values.str.to_lowercase().is_in(["true", "false"]).all():
+        return column.str.to_lowercase() == "true"
+    return column

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
 
 import pytest
 
-from crl_qdrant import CatalogError, CatalogOptions, MissingPackageError
+from crl_qdrant import CatalogError, CatalogOptions, id_of_key, MissingPackageError
 from crl_qdrant.catalogs import find_reader
 from crl_qdrant_catalogs.folder import FOLDER
-from crl_qdrant_catalogs.keys import id_of_key
 from crl_qdrant_catalogs.table import TABLE
 
 UUID = "550e8400-e29b-41d4-a716-446655440000"
@@ -18,7 +18,7 @@ def test_keys_become_ids_that_never_collide() -> None:
     assert id_of_key("42") == 42
     assert id_of_key(UUID.upper()) == UUID
     assert id_of_key("SKU-7") == str(uuid.uuid5(uuid.NAMESPACE_URL, "SKU-7"))
-    keys = ["42", "042", "4.2", "-42", "٤٢", str(2**64), "a", "A"]
+    keys = ["42", "042", "4.2", "-42", "٤٢", str(2**64), "9" * 5001, "a", "A"]
     assert len({id_of_key(key) for key in keys}) == len(keys)
 
 
@@ -38,9 +38,9 @@ def test_rows_are_items_with_all_their_columns(tmp_path: Path) -> None:
         "id": "007",
         "name": 'a "dress", red',
         "price": 9.5,
-        "image_path": str(tmp_path / "007.png"),
+        "image_path": "007.png",
     }
-    assert items[1].payload == {"id": "8", "image_path": str(tmp_path / "8.jpg")}
+    assert items[1].payload == {"id": "8", "image_path": "8.jpg"}
     assert [item.id for item in items] == [id_of_key("007"), 8, 9]
     assert items[0].image == tmp_path / "007.png"
 
@@ -56,6 +56,22 @@ def test_types_are_found_in_the_whole_column(tmp_path: Path) -> None:
     items = list(TABLE.read(source, CatalogOptions(id_column="id")))
     assert items[0].payload == {"id": "0", "size": "0"}
     assert items[-1].payload == {"id": "3000", "size": "XL"}
+
+
+def test_numbers_are_numbers_only_where_they_read_back_the_same(tmp_path: Path) -> None:
+    header = "id,ean,price,year,sold,big,note\n"
+    rows = "1,0012345678905,9.50,2016.0,true,99999999999999999999,NaN\n2,42,12,NaN,FALSE,1,x\n"
+    first, second = TABLE.read(table(tmp_path, header + rows), CatalogOptions(id_column="id"))
+    assert first.payload == {
+        "id": "1",
+        "ean": "0012345678905",
+        "price": 9.5,
+        "year": 2016.0,
+        "sold": True,
+        "big": "99999999999999999999",
+        "note": "NaN",
+    }
+    assert second.payload == {"id": "2", "ean": "42", "price": 12.0, "sold": False, "big": "1", "note": "x"}
 
 
 def test_a_row_without_a_key_has_no_id(tmp_path: Path) -> None:
@@ -78,6 +94,9 @@ def test_a_folder_is_read_with_its_subfolders(tmp_path: Path) -> None:
     items = list(FOLDER.read(tmp_path, CatalogOptions()))
     assert [item.payload["key"] for item in items if item.payload] == ["b", "shoes/a"]
     assert items[1].image == tmp_path / "shoes/a.jpg"
+    (tmp_path / "shoes/a.png").touch()
+    twins = [item.key for item in FOLDER.read(tmp_path, CatalogOptions())]
+    assert twins == ["b", "shoes/a.jpg", "shoes/a.png"]
     with pytest.raises(CatalogError, match="no columns"):
         FOLDER.read(tmp_path, CatalogOptions(id_column="id"))
     (tmp_path / "empty").mkdir()
@@ -95,3 +114,14 @@ def test_readers_are_found_by_their_entry_points(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("crl_qdrant.catalogs.entry_points", lambda group: ())
     with pytest.raises(MissingPackageError, match="pip install"):
         find_reader(tmp_path)
+
+
+def test_names_that_are_no_utf8_or_no_names_cost_nothing(tmp_path: Path) -> None:
+    bad = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))
+    bad.touch()
+    (item,) = FOLDER.read(tmp_path, CatalogOptions())
+    assert item.payload == {"key": r"caf\xe9", "image_path": r"caf\xe9.jpg"}
+    assert item.image == bad
+    long = "x" * 300
+    (row,) = TABLE.read(table(tmp_path, f"id\n{long}\n"), CatalogOptions(images=tmp_path, id_column="id"))
+    assert row.id == id_of_key(long)

@@ -1,0 +1,57 @@
+"""What is stored, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+
+from crl_qdrant.errors import CRLError
+from crl_qdrant.images import ImageInput
+
+__all__ = ["SOURCE_KEY", "Item", "OnError", "Rejected", "Report"]
+
+OnError: TypeAlias = Literal["skip", "raise"]
+
+SOURCE_KEY: Final = "crl_source"
+"""Payload key under which `ingest` keeps the digest of an item's content, to know it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something to store: an id, an image or an embedding, and a payload.
+
+    Attributes:
+        id: an integer from 0 to 2⁶⁴-1, or a UUID.
+        image: path, bytes or PIL image; not looked at where an embedding is given.
+        embedding: [d], any float type and length.
+        payload: JSON values.
+        key: what the shop calls the item, for messages; None: the id.
+    """
+
+    id: Any
+    image: ImageInput | None = None
+    embedding: Any = None
+    payload: Mapping[str, Any] | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An item that was not stored, and why."""
+
+    id: Any
+    error: CRLError
+    key: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.id if self.key is None else self.key}: {self.error}"
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of the items: how many were written, how many were there already, and which were rejected."""
+
+    written: int = 0
+    unchanged: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
