@@ -33,11 +33,13 @@ def test_every_criterion_beats_plain_search(demo: Path) -> None:
 def test_the_page_shows_pictures_that_are_there(demo: Path) -> None:
     page = (demo / "index.html").read_text(encoding="utf-8")
     images = re.findall(r'src="([^"]+)"', page)
-    assert len(images) >= 5 * (1 + 5 * 8)
+    assert len(images) >= 5 * (1 + 8 * 8)
     assert all((demo / image).is_file() for image in images)
     for name in ("overall", *ATTRIBUTES):
         assert f"<h2>{name}</h2>" in page
-    assert 'class="match"' in page
+    figures = re.findall(r"<figure( class=\"match\")?>", page)
+    # seven of eight rows ask for something in particular, and most of what they find is that
+    assert figures.count(' class="match"') > 0.75 * 7 / 8 * len(figures)
 
 
 def test_run_again_it_uses_what_is_there(demo: Path) -> None:

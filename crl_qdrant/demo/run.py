@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import jinja2
 import torch
 
 from crl_qdrant.collection import CRLCollection
 from crl_qdrant.criterion import Criterion
+from crl_qdrant.demo.page import render_page
 from crl_qdrant.demo.products import ATTRIBUTES, Product, sample_products
 from crl_qdrant.demo.render import render
 from crl_qdrant.errors import NotFoundError, StoreError
 from crl_qdrant.evaluation.metrics import mean_average_precision
 from crl_qdrant.items import Item
-from crl_qdrant.search import Hit
 
 __all__ = ["CRITERIA", "DemoResult", "run_demo"]
 
@@ -33,8 +32,6 @@ CRITERIA: Final = tuple(
     for name, values in ATTRIBUTES.items()
 )
 _SEED: Final = 2025
-_QUERIES: Final = 6
-_HITS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,7 @@ def run_demo(out: Path, *, number: int = 2000, device: str = "auto", progress: b
         collection.optimize()
         precision = {criterion.name: _precision(collection, criterion.name, products) for criterion in CRITERIA}
         page = out / "index.html"
-        page.write_text(_page(collection, products, precision), encoding="utf-8")
+        page.write_text(render_page(collection, products, precision), encoding="utf-8")
     return DemoResult(precision, page)
 
 
@@ -107,32 +104,3 @@ def _precision(collection: CRLCollection, criterion: str, products: Sequence[Pro
         labels = [products[int(number)].attributes()[criterion] for number in ids]
         measured.append(mean_average_precision(torch.from_numpy(representations), labels))
     return measured[0], measured[1]
-
-
-def _page(collection: CRLCollection, products: Sequence[Product], precision: dict[str, tuple[float, float]]) -> str:
-    queries: list[dict[str, Any]] = []
-    for number in _distinct(products):
-        rows: list[tuple[str | None, list[Hit]]] = [
-            (criterion, collection.search(like=number, criterion=criterion, limit=_HITS))
-            for criterion in (None, *collection.criteria)
-        ]
-        queries.append({"product": products[number], "image": f"images/{number:05d}.png", "rows": rows})
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("crl_qdrant.demo", ""), autoescape=True)
-    template = environment.get_template("page.html.jinja")
-    return template.render(queries=queries, precision=precision, number=len(products))
-
-
-def _distinct(products: Sequence[Product]) -> list[int]:
-    """The first products no two of which share a silhouette, colour or pattern."""
-    chosen: list[int] = []
-    for number, product in enumerate(products):
-        if all(
-            product.silhouette != products[other].silhouette
-            and product.colour != products[other].colour
-            and product.pattern != products[other].pattern
-            for other in chosen
-        ):
-            chosen.append(number)
-        if len(chosen) == _QUERIES:
-            break
-    return chosen
