@@ -84,9 +84,9 @@ def cosine_similarity(queries: Tensor, candidates: Tensor) -> Tensor:
     """Cosine of every query [Q, r] (or [r]) with every candidate [N, r], whose rows are of unit length.
 
     Returns:
-        float32 [Q, N] (or [N]) in [-1, 1].
+        float32 [Q, N] (or [N]) in [-1, 1], but for rounding.
     """
-    return (queries @ candidates.T).clamp(-1.0, 1.0)
+    return queries @ candidates.T
 
 
 def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:

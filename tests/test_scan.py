@@ -64,3 +64,26 @@ def test_only_so_many_criteria_are_held(monkeypatch: pytest.MonkeyPatch) -> None
     for key in ("a", "b", "a", "c"):
         assert scan.search(query(rows[3])[None], PROJECTION, key=key, limit=1)[0][0][0] == 3
     assert list(scan._projected) == ["a", "c"]
+
+
+@pytest.mark.parametrize("columns", [128 * 64, 128 * 64 - 1, 200])
+def test_the_best_of_many_rows_are_those_that_sorting_finds(columns: int) -> None:
+    scores = torch.tensor(RNG.normal(size=(7, columns)))
+    scores[2, 100:] = -torch.inf
+    for limit in (1, 10, 100):
+        values, positions = module._top_of_rows(scores, limit)
+        assert torch.equal(values, scores.topk(limit, dim=1).values)
+        assert torch.equal(scores.gather(1, positions), values)
+
+
+def test_many_queries_are_each_query_alone() -> None:
+    scan = Scan(8, torch.device("cpu"))
+    rows = unit(RNG.normal(size=(40_000, 8))).astype(np.float32)
+    scan.put(range(40_000), rows)
+    scan.remove(range(100, 200))
+    queries = np.stack([query(row) for row in rows[:150]])
+    together = scan.search(queries, PROJECTION, key="style", limit=5, without=[3])
+    for row, found in zip(queries, together, strict=True):
+        (alone,) = scan.search(row[None], PROJECTION, key="style", limit=5, without=[3])
+        assert [score for _, score in found] == pytest.approx([score for _, score in alone], abs=1e-6)
+        assert {each for each, _ in found} == {each for each, _ in alone}

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.points import PointId
-from crl_qdrant.search.combine import mean_direction
 from crl_qdrant.search.hit import Plan
 from crl_qdrant.search.query import Query
 from crl_qdrant.search.space import Space
+from crl_qdrant.search.strategies import direction_of
 from crl_qdrant.search.target import Target
 
 __all__ = ["Asked", "Ranked"]
@@ -42,7 +42,8 @@ class Asked:
     directions: dict[str, Float32Array] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "directions", {name: self._direction(space) for name, space in self.spaces.items()})
+        directions = {name: direction_of(space, self.target) for name, space in self.spaces.items()}
+        object.__setattr__(self, "directions", directions)
 
     @property
     def main(self) -> Space:
@@ -63,12 +64,6 @@ class Asked:
     def end(self) -> int:
         """Hits up to the last one that is asked for."""
         return self.query.offset + self.query.limit
-
-    def _direction(self, space: Space) -> Float32Array:
-        like, unlike = self.target.like, self.target.unlike
-        if not len(unlike):
-            return mean_direction(space.represent(like), like[:0])
-        return mean_direction(space.represent(like), space.represent(unlike))
 
 
 @dataclass(slots=True)

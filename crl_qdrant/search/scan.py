@@ -23,6 +23,7 @@ __all__ = ["Scan"]
 _CHUNK: Final = 16_384
 _CRITERIA_HELD: Final = 8
 _QUERIES_AT_ONCE: Final = 64
+_BLOCK: Final = 128
 
 
 class Scan:
@@ -95,12 +96,32 @@ class Scan:
             found = []
             for start in range(0, len(queries), _QUERIES_AT_ONCE):
                 wanted = torch.from_numpy(queries[start : start + _QUERIES_AT_ONCE]).to(self._device)
-                scores = torch.cat([cosine_similarity(wanted, chunk.float()) for chunk in chunks], dim=1)
-                scores = scores[:, : len(self._id_of)]
-                if barred is not None:
-                    scores[:, barred] = -torch.inf
-                found += [self._best(row, limit) for row in scores]
+                found += self._best(wanted, chunks, barred, limit)
             return found
+
+    def _best(
+        self, queries: Tensor, chunks: list[Tensor], barred: Tensor | None, limit: int
+    ) -> list[list[tuple[PointId, float]]]:
+        """The best of every chunk, then the best of those: a chunk's scores stay in the processor's cache."""
+        scores, rows = [], []
+        for number, chunk in enumerate(chunks):
+            first, held = number * _CHUNK, min(_CHUNK, len(self._id_of) - number * _CHUNK)
+            found = cosine_similarity(queries, chunk[:held].float())
+            if barred is not None:
+                found[:, barred[first : first + held]] = -torch.inf
+            values, positions = _top_of_rows(found, min(limit, held))
+            scores.append(values)
+            rows.append(positions + first)
+        every_score, every_row = torch.cat(scores, dim=1).cpu(), torch.cat(rows, dim=1).cpu()
+        answers = []
+        for score, row in zip(every_score, every_row, strict=True):
+            values, positions = top_k(score, limit)
+            pairs = zip(row[positions].tolist(), values.tolist(), strict=True)
+            ids = [
+                (self._id_of[each], min(value, 1.0)) for each, value in pairs if value > -2.0
+            ]  # barred: minus infinity
+            answers.append([(point_id, value) for point_id, value in ids if point_id is not None])
+        return answers
 
     def forget(self, key: str) -> None:
         """Let go of a criterion's projected embeddings."""
@@ -117,12 +138,6 @@ class Scan:
             barred[[self._row_of[each] for each in among if each in self._row_of]] = False
         barred[self._free + [self._row_of[each] for each in without if each in self._row_of]] = True
         return barred
-
-    def _best(self, scores: Tensor, limit: int) -> list[tuple[PointId, float]]:
-        values, positions = top_k(scores, limit)
-        pairs = zip(positions.tolist(), values.tolist(), strict=True)
-        found = [(self._id_of[row], score) for row, score in pairs if score >= -1.0]  # a barred row has minus infinity
-        return [(point_id, score) for point_id, score in found if point_id is not None]
 
     def _row(self, point_id: PointId) -> int:
         row = self._row_of.get(point_id)
@@ -156,3 +171,18 @@ class Scan:
         for chunk in {row // _CHUNK for row in rows.tolist()}:
             inside = (rows >= chunk * _CHUNK) & (rows < (chunk + 1) * _CHUNK)
             chunks[chunk][rows[inside] - chunk * _CHUNK] = values[inside]
+
+
+def _top_of_rows(scores: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    """The `limit` largest of each row of [Q, N], and where they are.
+
+    They lie in the `limit` blocks of a row whose largest values are largest, so only those are sorted.
+    """
+    queries, columns = scores.shape
+    if queries == 1 or columns % _BLOCK or limit * _BLOCK * 4 > columns:
+        return torch.topk(scores, limit, dim=1)
+    blocks = scores.view(queries, -1, _BLOCK)
+    best_blocks = blocks.amax(dim=2).topk(limit, dim=1).indices  # [Q, limit]
+    chosen = blocks.gather(1, best_blocks[:, :, None].expand(-1, -1, _BLOCK)).reshape(queries, -1)
+    values, positions = chosen.topk(limit, dim=1)
+    return values, best_blocks.gather(1, positions // _BLOCK) * _BLOCK + positions % _BLOCK

@@ -21,8 +21,8 @@ from crl_qdrant.search.plan import choose
 from crl_qdrant.search.query import Query
 from crl_qdrant.search.resident import Resident
 from crl_qdrant.search.space import RAW, Space
-from crl_qdrant.search.strategies import embeddings_of, narrowed, nearest
-from crl_qdrant.search.target import resolve, text_embedding
+from crl_qdrant.search.strategies import direction_of, embeddings_of, narrowed, nearest
+from crl_qdrant.search.target import resolve, Target, text_embedding
 from crl_qdrant.stores import Scored, Store, VectorQuery
 
 __all__ = ["Searcher"]
@@ -189,12 +189,40 @@ class Searcher:
         if asked.modifier is not None:
             text = (asked.modifier / np.linalg.norm(asked.modifier)).astype(np.float32)
             sources.append((raw, replace(asked.target, like=text[None], unlike=asked.target.unlike[:0])))
+        plans = [choose(space, asked.query, self._resident) for space, _ in sources]
+        if all(plan.strategy == "named" for plan in plans):
+            return self._rescored(asked, sources, number)
         candidates: dict[PointId, None] = {}
-        for space, target in sources:
-            strategy = choose(space, asked.query, self._resident).strategy
-            found, _ = nearest(strategy, space, target, number, asked.query, self._store, self._resident)
+        for plan, (space, target) in zip(plans, sources, strict=True):
+            found, _ = nearest(plan.strategy, space, target, number, asked.query, self._store, self._resident)
             candidates |= dict.fromkeys(point for point, _ in found)
         return self._scored(asked, list(candidates)), len(candidates)
+
+    def _rescored(self, asked: Asked, sources: list[tuple[Space, Target]], number: int) -> tuple[Ranked, int]:
+        """The candidates by scores that the engine computes, from the named vectors: no embedding leaves it."""
+        query, raw = asked.query, Space.of(self._criteria, None)
+        narrow = narrowed(query.query_filter, asked.target.without)
+        wanted = [
+            VectorQuery(
+                direction_of(space, target), space.vector, number, query_filter=narrow, params=query.search_params
+            )
+            for space, target in sources
+        ]
+        by = [(asked.directions[name], space.vector) for name, space in asked.spaces.items()]
+        if asked.modifier is not None:
+            by.append((asked.modifier, raw.vector))
+        found = self._store.rescore(wanted, by)
+        # the engine's index may miss a point in one space; then it is scored from its embedding
+        ids = list(dict.fromkeys(point for scores in found for point in scores))
+        if any(len(scores) < len(ids) for scores in found):
+            return self._scored(asked, ids), len(ids)
+        parts = {
+            name: np.array([scores[point] for point in ids])
+            for name, scores in zip([*asked.spaces, _MODIFIER], found, strict=False)
+        }
+        if asked.modifier is not None:  # the engine's cosine is that of a unit vector
+            parts[_MODIFIER] *= float(np.linalg.norm(asked.modifier))
+        return self._combined(asked, ids, parts), len(ids)
 
     def _scored(self, asked: Asked, candidates: list[PointId]) -> Ranked:
         """The candidates by exact scores, computed from their raw embeddings."""
@@ -206,9 +234,17 @@ class Searcher:
             for name, space in asked.spaces.items()
         }
         if asked.modifier is not None:
-            (similarity,) = parts.values()
             parts[_MODIFIER] = embeddings.astype(np.float64) @ asked.modifier
-            scores = composed(similarity, parts[_MODIFIER], asked.query.criterion_weight)
+        return self._combined(asked, ids, parts)
+
+    @staticmethod
+    def _combined(asked: Asked, ids: list[PointId], parts: dict[str, np.ndarray]) -> Ranked:
+        """The candidates in the order of their combined score."""
+        if not ids:
+            return Ranked([], np.empty(0), {})
+        if asked.modifier is not None:
+            similarity, modifier = parts.values()
+            scores = composed(similarity, modifier, asked.query.criterion_weight)
         else:
             scores = parts[asked.main.name] if asked.is_plain else weighted(parts, asked.weights)
         return Ranked(ids, scores, parts).at(ranking(scores, ids))

@@ -17,7 +17,7 @@ from crl_qdrant.search.space import Space
 from crl_qdrant.search.target import Target
 from crl_qdrant.stores import Store, VectorQuery
 
-__all__ = ["Found", "embeddings_of", "narrowed", "nearest", "reranked"]
+__all__ = ["Found", "direction_of", "embeddings_of", "narrowed", "nearest", "reranked"]
 
 Found = list[tuple[PointId, float]]
 
@@ -26,7 +26,7 @@ def nearest(
     strategy: str, space: Space, target: Target, number: int, query: Query, store: Store, resident: Resident
 ) -> tuple[Found, int]:
     """At most `number` points nearest to the target in a space, best first, and how many were scored by us."""
-    direction = mean_direction(space.represent(target.like), _represent_some(space, target.unlike))
+    direction = direction_of(space, target)
     if strategy == "rerank":
         candidates = _candidates(space, target, number * query.oversample, query, store, resident)
         return reranked(space, direction, candidates, store)[:number], len(candidates)
@@ -46,6 +46,12 @@ def nearest(
         params=query.search_params,
     )
     return [(each.id, each.score) for each in store.query(wanted)], 0
+
+
+def direction_of(space: Space, target: Target) -> Float32Array:
+    """The representation [r] that points like the target have in a space, unit length; zeros where there is none."""
+    like = space.represent(target.like)
+    return mean_direction(like, space.represent(target.unlike) if len(target.unlike) else like[:0])
 
 
 def reranked(space: Space, direction: Float32Array, candidates: Sequence[PointId], store: Store) -> Found:
@@ -87,7 +93,7 @@ def _candidates(
     raw = mean_direction(target.like, target.unlike)
     vectors = [raw]
     if space.stored is not None and len(sample := resident.sample()):
-        direction = mean_direction(space.represent(target.like), _represent_some(space, target.unlike))
+        direction = direction_of(space, target)
         average = mean_direction(space.represent(sample), np.empty((0, len(direction)), dtype=np.float32))
         tangent = space.stored.projection @ (direction - (direction @ average) * average)
         length = np.linalg.norm(tangent)
@@ -103,11 +109,3 @@ def _candidates(
         ]
     )
     return list(dict.fromkeys(point.id for answer in answers for point in answer))
-
-
-def _represent_some(space: Space, embeddings: Float32Array) -> Float32Array:
-    """Representations of rows that may be none."""
-    if len(embeddings):
-        return space.represent(embeddings)
-    width = embeddings.shape[1] if space.stored is None else space.stored.rank
-    return np.empty((0, width), dtype=np.float32)

@@ -167,6 +167,28 @@ class ClientStore:
             found = self._client.query_batch_points(self._name, requests)
         return [[Scored(_plain(p.id), p.score, p.payload) for p in each.points] for each in found]
 
+    def rescore(
+        self, candidates: Sequence[VectorQuery], by: Sequence[tuple[Float32Array, str]]
+    ) -> list[dict[PointId, float]]:
+        prefetch = [
+            models.Prefetch(
+                query=each.vector.tolist(),
+                using=each.using,
+                limit=each.limit,
+                filter=_checked(each.query_filter),
+                params=self._params(each),
+            )
+            for each in candidates
+        ]
+        most = sum(each.limit for each in candidates)
+        requests = [
+            models.QueryRequest(query=vector.tolist(), using=using, prefetch=prefetch, limit=most, with_payload=False)
+            for vector, using in by
+        ]
+        with self._call("searching"):
+            found = self._client.query_batch_points(self._name, requests)
+        return [{_plain(point.id): point.score for point in each.points} for each in found]
+
     def retrieve(
         self, ids: Sequence[PointId], *, vector: str | None = None, with_payload: WithPayload = True
     ) -> list[Record]:

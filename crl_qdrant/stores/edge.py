@@ -144,6 +144,27 @@ class EdgeStore:
             found = self._shard.query_batch(edge.QueryBatchRequest([_request(query) for query in queries]))
         return [[Scored(_plain(point.id), point.score, point.payload) for point in each] for each in found]
 
+    def rescore(
+        self, candidates: Sequence[VectorQuery], by: Sequence[tuple[Float32Array, str]]
+    ) -> list[dict[PointId, float]]:
+        prefetches = [
+            edge.Prefetch(
+                limit=each.limit,
+                query=_nearest(each.vector, each.using),
+                filter=edge_filter(each.query_filter),
+                params=None if each.params is None else _params(each.params),
+            )
+            for each in candidates
+        ]
+        most = sum(each.limit for each in candidates)
+        requests = [
+            edge.QueryRequest(limit=most, query=_nearest(vector, using), prefetches=prefetches, with_payload=False)
+            for vector, using in by
+        ]
+        with _translated("searching"):
+            found = self._shard.query_batch(edge.QueryBatchRequest(requests))
+        return [{_plain(point.id): point.score for point in points} for points in found]
+
     def retrieve(
         self, ids: Sequence[PointId], *, vector: str | None = None, with_payload: WithPayload = True
     ) -> list[Record]:
@@ -196,12 +217,16 @@ def _request(query: VectorQuery) -> edge.QueryRequest:
     return edge.QueryRequest(
         limit=query.limit,
         offset=query.offset,
-        query=edge.Query.Nearest(cast("list[float]", query.vector), using=query.using),
+        query=_nearest(query.vector, query.using),
         filter=edge_filter(query.query_filter),
         with_payload=query.with_payload,
         score_threshold=query.score_threshold,
         params=None if query.params is None else _params(query.params),
     )
+
+
+def _nearest(vector: Float32Array, using: str) -> edge.Query:
+    return edge.Query.Nearest(cast("list[float]", vector), using=using)
 
 
 def _params(params: models.SearchParams) -> edge.SearchParams:

@@ -80,6 +80,15 @@ class Store(Protocol):
     def query_batch(self, queries: Sequence[VectorQuery]) -> list[list[Scored]]:
         """The answers to several queries, in one round trip."""
 
+    def rescore(
+        self, candidates: Sequence[VectorQuery], by: Sequence[tuple[Float32Array, str]]
+    ) -> list[dict[PointId, float]]:
+        """Of all points that the candidate queries find, the cosine with each vector of `by` in its named vector.
+
+        A nested query, for the engine computes the scores: a flat one would give a point 0 for each query that did not
+        find it.
+        """
+
     def retrieve(
         self, ids: Sequence[PointId], *, vector: str | None = None, with_payload: WithPayload = True
     ) -> list[Record]:
