@@ -60,9 +60,12 @@ class Criteria:
         self._manifest = Manifest.read(self._store.metadata(), self._store.vector_sizes(), collection=self._collection)
         self._read_at = time.monotonic()
 
+    def _is_older(self, seconds: float) -> bool:
+        return self._store.shared and time.monotonic() - self._read_at > seconds
+
     def find(self, name: str) -> StoredCriterion:
         """The criterion of that name, also where another process has just defined it."""
-        if name not in self._manifest.criteria or time.monotonic() - self._read_at > _SEARCH_STALE_S:
+        if name not in self._manifest.criteria or self._is_older(_SEARCH_STALE_S):
             self.refresh()
         stored = self._manifest.criteria.get(name)
         if stored is None:
@@ -104,7 +107,7 @@ class Criteria:
 
     def vectors(self, embeddings: Float32Array) -> dict[str, Float32Array]:
         """The named vectors [N, r] that points with these embeddings [N, d] must carry when they are written now."""
-        if time.monotonic() - self._read_at > _WRITE_STALE_S:
+        if self._is_older(_WRITE_STALE_S):
             self.refresh()
         stored = [each for each in self._manifest.criteria.values() if each.has_vector]
         return {each.criterion.vector_name: self.project(each, embeddings) for each in stored}

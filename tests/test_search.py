@@ -508,3 +508,23 @@ def test_examples_that_cancel_out(place: Any) -> None:
     with pytest.raises(EmbeddingError, match="cancels out"):
         made.search(images=[picture("red"), picture("blue")])
     made.close()
+
+
+def test_what_another_process_did_to_a_criterion_is_seen_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = QdrantClient(":memory:")
+    ours = Shop(client, "both", materialized=True)
+    theirs = CRLCollection.open("both", location=client)
+    other = unit(RNG.normal(size=(4, DIMENSION)))
+    ours.products.drop_criterion("fabric")
+    # dropped meanwhile: no bare error of the engine, but the one that says so
+    with pytest.raises(NotFoundError, match="no criterion 'fabric'"):
+        theirs.search(embedding=ROWS[0], criterion="fabric")
+    ours.products.define(Criterion("fabric", list("wxyz"), embeddings=other))
+    assert len(theirs.search(embedding=ROWS[0], criterion="fabric")) == 10
+    ours.products.materialize("fabric")
+    monkeypatch.setattr("crl_qdrant.lifecycle._SEARCH_STALE_S", 0.0)
+    monkeypatch.setattr("crl_qdrant.lifecycle._WRITE_STALE_S", 0.0)
+    assert theirs.search(embedding=ROWS[0], criterion="fabric").plan.strategy == "named"
+    theirs.add([777], embeddings=ROWS[:1])
+    assert ours.products.info().criteria[1].points == NUMBER + 1
+    client.close()

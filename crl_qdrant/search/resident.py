@@ -58,7 +58,7 @@ class Resident:
         with self._lock:  # a batch written meanwhile is put in after the load, so the scan ends up with it
             if self._scan is None:
                 scan = Scan(self._dimension, choose_device(self._device))
-                for ids, embeddings in self._store.scroll(vector=IMAGE_VECTOR, batch_size=4096):
+                for ids, embeddings in self._store.scroll(vector=IMAGE_VECTOR, batch_size=1024):
                     scan.put(ids, embeddings)
                 self._scan = scan
             return self._scan

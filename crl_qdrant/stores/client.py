@@ -83,6 +83,10 @@ class ClientStore:
                 )
         return store
 
+    @property
+    def shared(self) -> bool:
+        return True  # also in local mode: several collections of this process may use one client
+
     def metadata(self) -> dict[str, Any]:
         # a key set to null is a removed one, whether or not the server keeps it
         return {key: value for key, value in (self._config().metadata or {}).items() if value is not None}

@@ -89,6 +89,10 @@ class EdgeStore:
         with _translated(f"opening {directory}"):
             return cls(directory, edge.EdgeShard.load(str(directory / _SHARD)))
 
+    @property
+    def shared(self) -> bool:
+        return False
+
     def metadata(self) -> dict[str, Any]:
         return dict(self._metadata)
 

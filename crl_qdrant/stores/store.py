@@ -47,6 +47,10 @@ class Record(NamedTuple):
 class Store(Protocol):
     """One collection in a vector store. Every method may raise StoreError; writes return when they are durable."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes can change the collection while it is open here."""
+
     def metadata(self) -> dict[str, Any]:
         """The JSON values kept with the collection."""
 
