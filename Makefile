@@ -24,8 +24,9 @@ test: setup ## ruff, mypy and pytest
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-bench: setup ## measure against the bare engine, in one run
+bench: setup ## measure against the bare engine, and against doing it by hand
 	$(BIN)/python tests/benchmarks/embedded.py
+	$(BIN)/python tests/benchmarks/alternatives.py
 
 clean: ## remove .venv and what demo wrote
 	rm -rf .venv demo

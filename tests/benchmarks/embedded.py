@@ -38,6 +38,17 @@ def take_turns(*calls: Callable[[int], Any], rounds: int) -> list[float]:
     return [float(np.median(each)) for each in times]
 
 
+def clustered_rows(points: int) -> np.ndarray:
+    """Unit embeddings, float32 [points, DIMENSION], in a thousand clusters."""
+    centres = RNG.normal(size=(1000, DIMENSION)).astype(np.float32)
+    rows = np.empty((points, DIMENSION), dtype=np.float32)
+    for start in range(0, points, 50_000):
+        part = rows[start : start + 50_000]
+        part[:] = centres[RNG.integers(0, 1000, len(part))] + 0.7 * RNG.standard_normal(part.shape, dtype=np.float32)
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
+    return rows
+
+
 def rate(points: int, work: Callable[[], Any]) -> float:
     """Points a second."""
     started = time.perf_counter()
@@ -63,6 +74,12 @@ def bare_shard(folder: Path, rows: np.ndarray, batch: int) -> tuple[edge.EdgeSha
             shard.update(edge.UpdateOperation.upsert_points(points))
 
     return shard, rate(len(rows), write)
+
+
+def bare_search(shard: edge.EdgeShard, vector: list[float]) -> list[tuple[Any, float, Any]]:
+    """The engine's own search, its hits read."""
+    request = edge.QueryRequest(limit=LIMIT, query=edge.Query.Nearest(vector, using="crl_c0"), with_payload=True)
+    return [(point.id, point.score, point.payload) for point in shard.query(request)]
 
 
 def bare_backfill(
@@ -96,9 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=100_000)
     points = parser.parse_args().points
-    centres = RNG.normal(size=(1000, DIMENSION))
-    rows = (centres[RNG.integers(0, 1000, points)] + 0.7 * RNG.normal(size=(points, DIMENSION))).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows = clustered_rows(points)
     texts = RNG.normal(size=(WORDS, DIMENSION))
     words = [f"w{number}" for number in range(WORDS)]
     criteria = [Criterion(f"c{n}", words, embeddings=np.roll(texts, n, axis=1)) for n in range(6)]
@@ -143,9 +158,7 @@ def main() -> None:
         queries = representation[:1000].tolist()
         ours, theirs = take_turns(
             lambda n: products.search(embedding=rows[n], criterion="c0", limit=LIMIT),
-            lambda n: bare.query(
-                edge.QueryRequest(limit=LIMIT, query=edge.Query.Nearest(queries[n], using="crl_c0"), with_payload=True)
-            ),
+            lambda n: bare_search(bare, queries[n]),
             rounds=1000,
         )
         row("named vector, ms", ours, theirs, ".2f")
