@@ -20,7 +20,7 @@ from crl_qdrant.projection import conditional_representation, cosine_similarity,
 
 __all__ = ["Scan"]
 
-_CHUNK: Final = 16_384
+_CHUNK: Final = 4_096
 _CRITERIA_HELD: Final = 8
 _QUERIES_AT_ONCE: Final = 64
 _BLOCK: Final = 128
@@ -46,6 +46,12 @@ class Scan:
 
     def __len__(self) -> int:
         return len(self._row_of)
+
+    def reserve(self, ids: Iterable[PointId]) -> None:
+        """Make room for points that `put` will bring."""
+        with self._lock:
+            for point_id in ids:
+                self._row(point_id)
 
     def put(self, ids: Sequence[PointId], embeddings: Float32Array) -> None:
         """Add points, or replace those that are there: unit rows [B, d]."""
