@@ -144,7 +144,8 @@ def test_every_strategy_keeps_step_with_writes(shop: Shop, data: st.DataObject) 
     for strategy in ("scan", "rerank"):
         name = data.draw(st.sampled_from(["fabric", "cut"]))
         hits = shop.products.search(embedding=query, criterion=name, strategy=strategy, oversample=300)
-        assert_best(hits, shop.expected(name, query), 10)
+        # a row that has little part in the words has a large relative error in half precision
+        assert_best(hits, shop.expected(name, query), 10, within=5e-3)
 
 
 @anything
