@@ -17,7 +17,7 @@ from crl_qdrant.search.space import Space
 from crl_qdrant.search.target import Target
 from crl_qdrant.stores import Store, VectorQuery
 
-__all__ = ["Found", "direction_of", "embeddings_of", "narrowed", "nearest", "reranked"]
+__all__ = ["direction_of", "embeddings_of", "narrowed", "nearest"]
 
 Found = list[tuple[PointId, float]]
 
@@ -29,7 +29,7 @@ def nearest(
     direction = direction_of(space, target)
     if strategy == "rerank":
         candidates = _candidates(space, target, number * query.oversample, query, store, resident)
-        return reranked(space, direction, candidates, store)[:number], len(candidates)
+        return _reranked(space, direction, candidates, store)[:number], len(candidates)
     if strategy == "scan":
         chosen = _among(query, store)
         scan = resident.scan()
@@ -54,7 +54,7 @@ def direction_of(space: Space, target: Target) -> Float32Array:
     return mean_direction(like, space.represent(target.unlike) if len(target.unlike) else like[:0])
 
 
-def reranked(space: Space, direction: Float32Array, candidates: Sequence[PointId], store: Store) -> Found:
+def _reranked(space: Space, direction: Float32Array, candidates: Sequence[PointId], store: Store) -> Found:
     """The candidates that exist, by exact cosine of their representations with a direction [r]; ties by id."""
     ids, embeddings = embeddings_of(candidates, store)
     scores = space.represent(embeddings).astype(np.float64) @ direction if ids else np.empty(0)
