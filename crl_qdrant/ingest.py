@@ -120,12 +120,13 @@ class Writer:
     def _submit(
         self, pool: ThreadPoolExecutor, batch: list[Item], seen: set[PointId], resume: bool
     ) -> list[tuple[Item, Future[_Outcome] | _Outcome]]:
-        stored = self._stored_digests(batch) if resume else None
-        submitted: list[tuple[Item, Future[_Outcome] | _Outcome]] = []
         for item in batch:
             if not isinstance(item, Item):
                 raise InputError(f"ingest takes Item objects, got {type(item).__name__}")
-            claim = _claim(item, seen)
+        claims = [_claim(item, seen) for item in batch]
+        stored = self._stored_digests(claims) if resume else None
+        submitted: list[tuple[Item, Future[_Outcome] | _Outcome]] = []
+        for item, claim in zip(batch, claims, strict=True):
             if item.embedding is not None:
                 # checked in less time than it takes to hand it to a thread
                 submitted.append((item, self._prepare(item, claim, stored)))
@@ -133,13 +134,8 @@ class Writer:
                 submitted.append((item, pool.submit(self._prepare, item, claim, stored)))
         return submitted
 
-    def _stored_digests(self, batch: list[Item]) -> dict[PointId, Any]:
-        ids: list[PointId] = []
-        for item in batch:
-            try:
-                ids.append(point_id(item.id))
-            except (InputError, AttributeError):  # reported when the item itself is prepared
-                continue
+    def _stored_digests(self, claims: Sequence[PointId | InputError]) -> dict[PointId, Any]:
+        ids = [claim for claim in claims if not isinstance(claim, InputError)]
         records = self._store.retrieve(ids, with_payload=[SOURCE_KEY])
         return {record.id: (record.payload or {}).get(SOURCE_KEY) for record in records}
 

@@ -139,19 +139,8 @@ class ClientStore:
             return self._client.count(self._name, count_filter=_checked(query_filter), exact=True).count
 
     def query(self, query: VectorQuery) -> list[Scored]:
-        with self._call("searching"):
-            found = self._client.query_points(
-                self._name,
-                query=query.vector.tolist(),
-                using=query.using,
-                limit=query.limit,
-                offset=query.offset,
-                query_filter=_checked(query.query_filter),
-                with_payload=query.with_payload,
-                score_threshold=query.score_threshold,
-                search_params=self._params(query),
-            ).points
-        return [Scored(_plain(point.id), point.score, point.payload) for point in found]
+        (found,) = self.query_batch([query])
+        return found
 
     def query_batch(self, queries: Sequence[VectorQuery]) -> list[list[Scored]]:
         requests = [
