@@ -12,7 +12,7 @@ setup: .venv/.ready ## make .venv with everything that demo and test need
 
 .venv/.ready: pyproject.toml connectors/catalogs/pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -e ".[open-clip,dev]" -e connectors/catalogs
+	$(BIN)/pip install --quiet -e ".[open-clip,transformers,anthropic,evaluation,dev]" -e connectors/catalogs
 	touch $@
 
 demo: setup ## render a catalogue, search it by criterion, write demo/index.html
