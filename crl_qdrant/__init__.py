@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from crl_qdrant.items import Item, Rejected, Report
     from crl_qdrant.manifest import CriterionState
+    from crl_qdrant.options import Options, PRESETS
     from crl_qdrant.points import id_of_key
     from crl_qdrant.search import Explanation, Hit, Hits, Plan, Query, WordShare
 
@@ -54,6 +55,8 @@ _HOMES: Final = {
     "Plan": "search",
     "Query": "search",
     "WordShare": "search",
+    "Options": "options",
+    "PRESETS": "options",
     "id_of_key": "points",
     "Item": "items",
     "Rejected": "items",
@@ -89,7 +92,9 @@ __all__ = [
     "ManifestError",
     "MissingPackageError",
     "NotFoundError",
+    "Options",
     "Plan",
+    "PRESETS",
     "Query",
     "Rejected",
     "Report",

@@ -87,6 +87,7 @@ class AsyncCRLCollection:
     define = _in_thread(CRLCollection.define)
     materialize = _in_thread(CRLCollection.materialize)
     drop_criterion = _in_thread(CRLCollection.drop_criterion)
+    rename_criterion = _in_thread(CRLCollection.rename_criterion)
     optimize = _in_thread(CRLCollection.optimize)
     refresh = _in_thread(CRLCollection.refresh)
     representations = _in_thread(CRLCollection.representations)

@@ -24,6 +24,7 @@ from crl_qdrant.ingest import Writer
 from crl_qdrant.items import Item, OnError, Report
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, IMAGE_VECTOR, Manifest
+from crl_qdrant.options import Options
 from crl_qdrant.points import point_id, PointId
 from crl_qdrant.progress import progress_bar
 from crl_qdrant.search import Hit, Hits, Plan, Query
@@ -41,15 +42,33 @@ _NAME: Final = re.compile(r"\w[\w.-]{0,127}")
 
 @dataclass(frozen=True, slots=True)
 class CriterionInfo:
-    """A criterion of a collection: its words, the dimensions of its representation, and how many points have it."""
+    """A criterion of a collection, as it is searched by.
+
+    Attributes:
+        name: its name.
+        words: its words.
+        prompts: the sentences that its words are embedded in.
+        options: how the words become a projection.
+        rank: dimensions of its representations.
+        state: how far its named vector has come.
+        vector: that named vector's name.
+        fingerprint: 16 hex digits that change with the representations.
+        points: how many points have the named vector.
+        pending: whether a changed version waits to be materialised.
+        outdated: whether a criterion that it suppresses has changed since it was materialised.
+    """
 
     name: str
     words: Sequence[str]
-    prompt: str
+    prompts: Sequence[str]
+    options: Options
     rank: int
     state: CriterionState
+    vector: str
     fingerprint: str
     points: int
+    pending: bool
+    outdated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,19 +336,22 @@ class CRLCollection:
         """What the collection holds, read from the store."""
         self._criteria.refresh()
         criteria = []
-        for stored in self._manifest.criteria.values():
-            criterion = stored.criterion
-            present = models.Filter(must=[models.HasVectorCondition(has_vector=criterion.vector_name)])
-            points = self._store.count(present) if stored.has_vector else 0
+        for name, lineage in self._manifest.lineages.items():
+            stored = lineage.current
+            present = models.Filter(must=[models.HasVectorCondition(has_vector=stored.vector)])
             criteria.append(
                 CriterionInfo(
-                    criterion.name,
-                    criterion.words,
-                    criterion.prompt,
+                    name,
+                    stored.criterion.words,
+                    stored.criterion.prompts,
+                    stored.criterion.options,
                     stored.rank,
                     stored.state,
-                    stored.fingerprint,
-                    points,
+                    stored.vector,
+                    stored.projection.key,
+                    self._store.count(present) if stored.has_vector else 0,
+                    lineage.pending is not None,
+                    self._criteria.is_outdated(name),
                 )
             )
         return CollectionInfo(self.name, self.count(), self._manifest.encoder, self._manifest.dimension, criteria)
@@ -394,7 +416,19 @@ class CRLCollection:
             StoreError: the store refused.
         """
         with self._write_lock:
-            self._resident.forget_criterion(self._criteria.drop(name))
+            self._criteria.drop(name)
+
+    def rename_criterion(self, name: str, new_name: str) -> None:
+        """Give a criterion another name, at once and without writing a point; its named vector keeps its own.
+
+        Raises:
+            NotFoundError: no such criterion.
+            ExistsError: there is one of the new name.
+            CriterionError: a name that cannot be.
+            StoreError: the store refused.
+        """
+        with self._write_lock:
+            self._criteria.rename(name, new_name)
 
     def optimize(self) -> None:
         """Build the engine's indexes now: Qdrant Edge searches exhaustively until then, a server does it by itself."""
@@ -427,7 +461,7 @@ class CRLCollection:
         """
         stored = None if criterion is None else self._criteria.find(criterion)
         named = stored is not None and stored.state is CriterionState.MATERIALIZED
-        vector = stored.criterion.vector_name if stored is not None and named else IMAGE_VECTOR
+        vector = stored.vector if stored is not None and named else IMAGE_VECTOR
         ids: list[PointId] = []
         pages: list[Float32Array] = []
         for page_ids, rows in self._store.scroll(vector=vector, query_filter=query_filter):

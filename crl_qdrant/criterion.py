@@ -2,121 +2,123 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, KW_ONLY, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.embeddings import from_base64, to_base64, unit_rows
+from crl_qdrant.embeddings import Float32Array, from_base64, to_base64, unit_rows
 from crl_qdrant.errors import CriterionError
+from crl_qdrant.options import Options, PRESETS
 
 __all__ = ["Criterion"]
 
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Criterion:
-    """The words of one criterion, the prompt they are embedded in, and how they become a projection.
-
-    The defaults are the paper's (arXiv 2510.04564, sections 3 and A.2): every word is embedded as
-    "objects with the <name> of <word>" and R = I Tᵀ is used as it is.
+    """The words of one criterion, the prompt they are embedded in, and how they become a projection. Immutable.
 
     Args:
-        name: what the criterion is called; also the end of its named vector, `crl_<name>`.
+        name: what the criterion is called; its named vector is `crl_<name>`.
         words: K >= 2 different texts that describe values of the criterion ("denim", "linen", …).
-        prompt: the sentence a word is embedded in; "{}" stands for the word.
+        prompt: the sentence a word is embedded in, "{}" standing for the word, or several, whose embeddings are
+            averaged; by default the paper's, "objects with the <name> of {}" (arXiv 2510.04564, section A.2).
         embeddings: [K, d], any float type: the words' embeddings where you bring your own; rows are
             scaled to unit length. None: the collection's encoder embeds the words.
-        weighting: exponent p of the singular values in P = V·Sᵖ. 1 is the paper, 0 an orthonormal
-            basis of the words' span, -1 the pseudo-inverse.
-        center: whether the mean of the words' embeddings is taken out of them first.
-        energy: share of the squared singular values to keep, in (0, 1]; below 1 the named vector is
-            smaller and the similarity approximate.
+        preset: a name from `PRESETS`: "paper" is R = I Tᵀ as it is written. With two words the default is the
+            paper's form too, since centring leaves two words one direction.
+        **options: single options of `Options` that differ from the preset's: center, sharpen, weighting, energy,
+            rank, suppress, suppress_rank, tangent.
+
+    Attributes:
+        options: the `Options` that preset and options come to.
 
     Raises:
-        CriterionError: fewer than two words, blank or duplicate ones, a prompt without "{}", an option
-            out of its range.
+        CriterionError: fewer than two words, blank or duplicate ones, a prompt without "{}", an unknown preset or
+            option, or one out of its range.
         EmbeddingError: embeddings that are not [K, d], or with NaN or zero rows.
     """
 
     name: str
-    words: Sequence[str]
-    _: KW_ONLY
-    prompt: str = ""
-    embeddings: npt.NDArray[Any] | None = field(default=None, repr=False)
-    weighting: float = 1.0
-    center: bool = False
-    energy: float = 1.0
+    words: tuple[str, ...]
+    prompts: tuple[str, ...]
+    embeddings: Float32Array | None
+    options: Options
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+    def __init__(
+        self,
+        name: str,
+        words: Sequence[str],
+        *,
+        prompt: str | Sequence[str] = "",
+        embeddings: npt.ArrayLike | None = None,
+        preset: str = "default",
+        **options: Any,
+    ) -> None:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise CriterionError(
                 f"a criterion's name is letters, digits, '_', '-' or '.', 64 at most, and starts with no '-' or '.'; "
-                f"got {self.name!r}"
+                f"got {name!r}"
             )
-        object.__setattr__(self, "words", _checked_words(self.name, self.words))
-        if not self.prompt:
-            object.__setattr__(self, "prompt", f"objects with the {self.name} of {{}}")
-        if not isinstance(self.prompt, str) or self.prompt.count("{}") != 1:
-            raise CriterionError(
-                f"the prompt of criterion {self.name!r} must hold '{{}}' once, where the word goes; got {self.prompt!r}"
-            )
-        if not isinstance(self.center, (bool, np.bool_)):
-            raise CriterionError(f"center of criterion {self.name!r} is True or False, got {self.center!r}")
-        object.__setattr__(self, "center", bool(self.center))
-        for option in ("weighting", "energy"):
-            try:
-                object.__setattr__(self, option, float(getattr(self, option)))
-            except (TypeError, ValueError) as error:
-                raise CriterionError(f"{option} of criterion {self.name!r} must be a number: {error}") from error
-        if not -2.0 <= self.weighting <= 2.0:
-            raise CriterionError(f"weighting of criterion {self.name!r} must be from -2 to 2, got {self.weighting!r}")
-        if not 0.0 < self.energy <= 1.0:
-            raise CriterionError(
-                f"energy of criterion {self.name!r} must be above 0 and at most 1, got {self.energy!r}"
-            )
-        if self.embeddings is not None:
-            what = f"the embeddings of criterion {self.name!r}"
-            object.__setattr__(self, "embeddings", unit_rows(self.embeddings, rows=len(self.words), what=what))
+        checked = _checked_words(name, words)
+        if embeddings is not None:
+            embeddings = unit_rows(embeddings, rows=len(checked), what=f"the embeddings of criterion {name!r}")
+        values = {
+            "name": name,
+            "words": checked,
+            "prompts": _checked_prompts(name, prompt),
+            "embeddings": embeddings,
+            "options": _checked_options(name, preset, options, words=len(checked)),
+        }
+        for attribute, value in values.items():
+            object.__setattr__(self, attribute, value)
+
+    def __repr__(self) -> str:
+        return f"Criterion({self.name!r}, {len(self.words)} words, {self.options})"
+
+    @property
+    def prompt(self) -> str:
+        """The sentence a word is embedded in; the first, where there are several."""
+        return self.prompts[0]
 
     @property
     def texts(self) -> list[str]:
-        """The K sentences that are embedded: each word in the prompt."""
-        return [self.prompt.replace("{}", word) for word in self.words]
-
-    @property
-    def vector_name(self) -> str:
-        """Name of the named vector that holds this criterion's conditional representations."""
-        return f"crl_{self.name}"
+        """The sentences that are embedded: each of the K words in the prompt; with Q prompts Q·K, prompt by prompt."""
+        return [prompt.replace("{}", word) for prompt in self.prompts for word in self.words]
 
     def with_embeddings(self, embeddings: npt.NDArray[Any]) -> Criterion:
         """The same criterion with its words embedded; see `embeddings` above for shape and errors."""
-        return replace(self, embeddings=embeddings)
+        return self._changed(embeddings=embeddings)
 
-    def fingerprint(self, encoder: str | None) -> str:
-        """16 hex digits that change with anything that changes the projection.
+    def with_options(self, preset: str | None = None, **options: Any) -> Criterion:
+        """The same words under another preset, or with single options changed."""
+        kept = {} if preset is not None else self.options.to_dict()
+        return self._changed(preset=preset or "default", **{**kept, **options})
 
-        Args:
-            encoder: name of the encoder of the words; it counts only where the embeddings are not given,
-                since the same text in the same encoder is the same embedding.
-        """
-        content: dict[str, Any] = {"words": list(self.words), "options": self._options()}
-        if self.embeddings is None:
-            content |= {"encoder": encoder, "prompt": self.prompt}
-        else:
-            content["embeddings"] = hashlib.sha256(np.ascontiguousarray(self.embeddings).tobytes()).hexdigest()
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    def with_name(self, name: str) -> Criterion:
+        """The same words and options under another name; the prompt stays as it is."""
+        return self._changed(name=name)
+
+    def same_words(self, other: Criterion) -> bool:
+        """Whether the two have the same embeddings, if one encoder embeds both."""
+        if self.embeddings is not None and other.embeddings is not None:
+            return self.words == other.words and np.array_equal(self.embeddings, other.embeddings)
+        return (self.words, self.prompts) == (other.words, other.prompts)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able copy; `from_dict` reads it back."""
-        entry: dict[str, Any] = {"name": self.name, "words": list(self.words), "prompt": self.prompt, **self._options()}
+        entry: dict[str, Any] = {
+            "name": self.name,
+            "words": list(self.words),
+            "prompts": list(self.prompts),
+            "options": self.options.to_dict(),
+        }
         if self.embeddings is not None:
             entry["embeddings"] = to_base64(self.embeddings)
         return entry
@@ -124,13 +126,46 @@ class Criterion:
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> Criterion:
         """The criterion that `to_dict` wrote."""
-        content = dict(entry)
-        if "embeddings" in content:
-            content["embeddings"] = from_base64(content["embeddings"], rows=len(content["words"]))
-        return cls(**content)
+        words, packed = entry["words"], entry.get("embeddings")
+        embeddings = None if packed is None else from_base64(packed, rows=len(words))
+        options = Options.from_dict(entry["options"])
+        return cls(entry["name"], words, prompt=entry["prompts"], embeddings=embeddings, **options.to_dict())
 
-    def _options(self) -> dict[str, Any]:
-        return {"weighting": self.weighting, "center": self.center, "energy": self.energy}
+    def _changed(self, **changes: Any) -> Criterion:
+        kept: dict[str, Any] = {
+            "name": self.name,
+            "words": self.words,
+            "prompt": self.prompts,
+            "embeddings": self.embeddings,
+        }
+        options = {} if "preset" in changes else self.options.to_dict()
+        return Criterion(**{**kept, **options, **changes})
+
+
+def _checked_options(name: str, preset: str, options: Mapping[str, Any], *, words: int) -> Options:
+    if preset not in PRESETS:
+        raise CriterionError(f"preset of criterion {name!r} is one of {', '.join(PRESETS)}, got {preset!r}")
+    known = [each.name for each in fields(Options)]
+    strange = [each for each in options if each not in known]
+    if strange:
+        raise CriterionError(f"criterion {name!r} has no option {strange[0]!r}; there are {', '.join(known)}")
+    base = PRESETS["paper" if preset == "default" and words == 2 else preset]
+    try:
+        return replace(base, **options)
+    except CriterionError as error:
+        raise CriterionError(f"criterion {name!r}: {error}") from error
+
+
+def _checked_prompts(name: str, prompt: str | Sequence[str]) -> tuple[str, ...]:
+    prompts = (prompt or f"objects with the {name} of {{}}",) if isinstance(prompt, str) else tuple(prompt)
+    for each in prompts:
+        if not isinstance(each, str) or each.count("{}") != 1:
+            raise CriterionError(
+                f"the prompt of criterion {name!r} must hold '{{}}' once, where the word goes; got {each!r}"
+            )
+    if not prompts:
+        raise CriterionError(f"criterion {name!r} needs at least one prompt; leave prompt out for the paper's")
+    return prompts
 
 
 def _checked_words(name: str, words: Sequence[str]) -> tuple[str, ...]:

@@ -1,31 +1,38 @@
-"""The life of a collection's criteria: defined, materialised as a named vector, dropped."""
+"""The life of a collection's criteria: defined, materialised as a named vector, changed, renamed, dropped.
+
+Every change is one write of the manifest, and what it needs is done before it, or can be done again after it: so a
+process may be killed anywhere, and the next one finds the collection whole.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final, TYPE_CHECKING
+from typing import Any, Final, TYPE_CHECKING
 
 import numpy as np
 from qdrant_client import models
 
 from crl_qdrant.checks import whole_number
 from crl_qdrant.criterion import Criterion
-from crl_qdrant.embeddings import Float32Array, unit_rows
+from crl_qdrant.definition import context, new_version
+from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError, ExistsError, NotFoundError
-from crl_qdrant.manifest import CriterionState, IMAGE_VECTOR, Manifest, StoredCriterion
+from crl_qdrant.manifest import CriterionState, IMAGE_VECTOR, Lineage, Manifest, StoredCriterion
 from crl_qdrant.progress import Advance
 from crl_qdrant.stores import Store
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from crl_qdrant.projection import Projection
 
 __all__ = ["Criteria"]
 
 # How old the manifest may be: another process may have changed it.
 _SEARCH_STALE_S: Final = 10.0
 _WRITE_STALE_S: Final = 1.0
+_FEW_ROWS: Final = 4
 
 
 class Criteria:
@@ -48,7 +55,7 @@ class Criteria:
         self._encoder = encoder
         self._device = device
         self._read_at = time.monotonic()
-        self._projections: dict[str, Tensor] = {}  # by fingerprint
+        self._projections: dict[str, Projection] = {}  # by the stored projection's key
 
     @property
     def manifest(self) -> Manifest:
@@ -63,134 +70,230 @@ class Criteria:
     def _is_older(self, seconds: float) -> bool:
         return self._store.shared and time.monotonic() - self._read_at > seconds
 
-    def find(self, name: str) -> StoredCriterion:
-        """The criterion of that name, also where another process has just defined it."""
-        if name not in self._manifest.criteria or self._is_older(_SEARCH_STALE_S):
-            self.refresh()
-        stored = self._manifest.criteria.get(name)
-        if stored is None:
-            known = ", ".join(self._manifest.criteria) or "none is defined"
-            raise NotFoundError(f"collection {self._collection!r} has no criterion {name!r}; there are: {known}")
-        return stored
+    # -------------------------------------------------------------------- in use
 
-    def projection(self, stored: StoredCriterion) -> Tensor:
-        """P of a criterion, float32 [d, r], on the device."""
-        if stored.fingerprint not in self._projections:
+    def find(self, name: str) -> StoredCriterion:
+        """The version to search by of a criterion, also where another process has just defined it."""
+        return self._lineage(name).current
+
+    def _lineage(self, name: str) -> Lineage:
+        if name not in self._manifest.lineages or self._is_older(_SEARCH_STALE_S):
+            self.refresh()
+        lineage = self._manifest.lineages.get(name)
+        if lineage is None:
+            known = ", ".join(self._manifest.lineages) or "none is defined"
+            raise NotFoundError(f"collection {self._collection!r} has no criterion {name!r}; there are: {known}")
+        return lineage
+
+    def projection(self, stored: StoredCriterion) -> Projection:
+        """A criterion's projection on the device."""
+        kept = stored.projection
+        if kept.key not in self._projections:
             import torch
 
             from crl_qdrant.device import choose_device
+            from crl_qdrant.projection import Projection
 
-            self._projections[stored.fingerprint] = torch.tensor(stored.projection, device=choose_device(self._device))
-        return self._projections[stored.fingerprint]
+            words = None if kept.words is None else torch.tensor(kept.words)
+            made = Projection(torch.tensor(kept.matrix), torch.tensor(kept.offset), kept.sharpen, words)
+            self._projections[kept.key] = made.to(choose_device(self._device))
+        return self._projections[kept.key]
 
     def project(self, stored: StoredCriterion, embeddings: Float32Array) -> Float32Array:
-        """Conditional representations [N, r] of unit embeddings [N, d], unit rows."""
+        """Conditional representations [N, r] of unit embeddings [N, d], unit rows; zeros where there is none."""
+        # a few rows are quickest in NumPy: waking a GPU, or torch's threads, takes longer than an engine's search
+        if len(embeddings) <= _FEW_ROWS:
+            return stored.projection.represent(embeddings)
         import torch
 
         from crl_qdrant.projection import conditional_representation
 
         projection = self.projection(stored)
-        rows = torch.from_numpy(embeddings).to(projection.device)
+        rows = torch.from_numpy(embeddings).to(projection.matrix.device)
         return np.asarray(conditional_representation(rows, projection).cpu().numpy())
-
-    def project_query(self, stored: StoredCriterion, embedding: Float32Array) -> Float32Array:
-        """The conditional representation [r] of one unit embedding [d], unit length; zeros where it has none.
-
-        A single product is quickest in NumPy: waking a GPU, or torch's threads, takes longer than an engine's search.
-        """
-        conditional: Float32Array = embedding @ stored.projection
-        length = float(conditional @ conditional) ** 0.5
-        # what is left of an embedding that is orthogonal to all words is rounding, not a direction
-        if length <= 1e-6 * stored.scale:
-            return np.zeros_like(conditional)
-        return np.asarray(conditional / np.float32(length))
 
     def vectors(self, embeddings: Float32Array) -> dict[str, Float32Array]:
         """The named vectors [N, r] that points with these embeddings [N, d] must carry when they are written now."""
         if self._is_older(_WRITE_STALE_S):
             self.refresh()
-        stored = [each for each in self._manifest.criteria.values() if each.has_vector]
-        return {each.criterion.vector_name: self.project(each, embeddings) for each in stored}
+        versions = [version for lineage in self._manifest.lineages.values() for version in lineage.versions]
+        return {each.vector: self.project(each, embeddings) for each in versions if each.has_vector}
+
+    def is_outdated(self, name: str) -> bool:
+        """Whether the criteria that a criterion suppresses have changed since its named vector was built."""
+        current = self._lineage(name).current
+        others = self._others()
+        try:
+            return context(current.criterion, others) != current.context
+        except CriterionError:  # one that it suppresses by name is gone: there is nothing to bring it up to date with
+            return False
+
+    # ------------------------------------------------------------------- changes
 
     def define(self, criterion: Criterion) -> None:
         """Keep a criterion; the same one again is no change."""
         self.refresh()
-        fingerprint = criterion.fingerprint(self._manifest.encoder)
-        existing = self._manifest.criteria.get(criterion.name)
-        if existing is not None and (
-            existing.fingerprint == fingerprint or existing.criterion.to_dict() == criterion.to_dict()
-        ):
-            return
-        if existing is not None and existing.has_vector:
-            raise ExistsError(
-                f"criterion {criterion.name!r} is materialised with other words, prompt or options; "
-                f"drop_criterion({criterion.name!r}) first, or choose another name"
-            )
-        embeddings = criterion.embeddings
-        if embeddings is None:
-            embeddings = self._encoder.encode_texts(criterion.texts, purpose="embed a criterion's words")
-        what = f"the embeddings of criterion {criterion.name!r}"
-        checked = unit_rows(embeddings, rows=len(criterion.words), dimension=self._manifest.dimension, what=what)
-        projection = _projection(criterion, checked)
-        rank = projection.shape[1]
-        if rank < 2:
-            raise CriterionError(
-                f"the words of criterion {criterion.name!r} span {rank} dimension(s), and in fewer than two "
-                "every image is simply for or against; use more words"
-                + (", or center=False" if criterion.center else "")
-                + (", or energy=1" if criterion.energy < 1 else "")
-            )
-        self._remember(StoredCriterion(criterion.with_embeddings(checked), fingerprint, projection))
+        self._define(criterion)
+        self._update_dependents(criterion.name)
+
+    def _define(self, criterion: Criterion) -> None:
+        lineage = self._manifest.lineages.get(criterion.name)
+        if lineage is None:
+            self._remember(Lineage(self._version(criterion)))
+        elif self._is_same(lineage.current, criterion):
+            self._give_up_pending(lineage)  # back to what it is
+        elif lineage.current.state is not CriterionState.MATERIALIZED:
+            left = (lineage.current.vector,) if lineage.current.has_vector else ()
+            self._remember(Lineage(self._version(criterion), None, (*lineage.retired, *left)))
+            self._remove_retired(self._manifest.lineages[criterion.name])
+        elif lineage.pending is None or not self._is_same(lineage.pending, criterion):
+            version = self._version(criterion)
+            self._give_up_pending(lineage)
+            self._remember(replace(self._manifest.lineages[criterion.name], pending=version))
+
+    def _is_same(self, version: StoredCriterion, criterion: Criterion) -> bool:
+        return (
+            version.criterion.same_words(criterion)
+            and version.criterion.options == criterion.options
+            and version.context == context(criterion, self._others())
+        )
 
     def materialize(self, name: str, *, batch_size: int, advance: Advance) -> int:
-        """Write the criterion's named vector for the points that lack it."""
+        """Write the criterion's named vector for the points that lack it; a pending version then takes its place."""
         batch_size = whole_number("batch_size", batch_size, least=1)
         self.refresh()
-        stored = self.find(name)
-        vector = stored.criterion.vector_name
-        if not stored.has_vector:
+        lineage = self._lineage(name)
+        self._remove_retired(lineage)
+        if lineage.pending is None and lineage.current.has_vector and self.is_outdated(name):
+            self._define(lineage.current.criterion)
+        lineage = self._manifest.lineages[name]
+        version = lineage.pending or lineage.current
+        written = self._build(version, batch_size=batch_size, advance=advance)
+        if version.state is not CriterionState.MATERIALIZED:
+            built = version.in_state(CriterionState.MATERIALIZED)
+            # searches change over with this one write; only then does the old vector go
+            retired = () if lineage.pending is None else (lineage.current.vector,)
+            self._remember(Lineage(built, None, retired))
+            self._remove_retired(self._manifest.lineages[name])
+        return written
+
+    def _build(self, version: StoredCriterion, *, batch_size: int, advance: Advance) -> int:
+        if not version.has_vector:
             # a vector of that name is what an interrupted drop, or an interrupted beginning, has left: not ours to fill
-            self._store.drop_vector(vector)
-            self._store.create_vector(vector, stored.rank)
+            self._store.drop_vector(version.vector)
+            self._store.create_vector(version.vector, version.rank)
             # from here on new points carry the vector, so that what is left to fill only gets less
-            self._remember(stored.in_state(CriterionState.BUILDING))
+            self._remember_version(version.in_state(CriterionState.BUILDING))
         lacking = models.Filter(
             must=[models.HasVectorCondition(has_vector=IMAGE_VECTOR)],
-            must_not=[models.HasVectorCondition(has_vector=vector)],
+            must_not=[models.HasVectorCondition(has_vector=version.vector)],
         )
         total, written = self._store.count(lacking), 0
         for ids, embeddings in self._store.scroll(vector=IMAGE_VECTOR, query_filter=lacking, batch_size=batch_size):
-            self._store.update_vectors(ids, vector, self.project(stored, embeddings))
+            self._store.update_vectors(ids, version.vector, self.project(version, embeddings))
             written += len(ids)
             advance(len(ids), total)
-        if stored.state is not CriterionState.MATERIALIZED:
-            self._remember(stored.in_state(CriterionState.MATERIALIZED))
         return written
 
-    def drop(self, name: str) -> str:
-        """Forget a criterion, and remove its named vector where it has one; returns its fingerprint."""
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a criterion another name; its named vector keeps its own."""
         self.refresh()
-        stored = self.find(name)
-        if stored.has_vector:
+        lineage = self._lineage(name)
+        if new_name == name:
+            return
+        if new_name in self._manifest.lineages:
+            raise ExistsError(f"there is a criterion {new_name!r}; choose another name, or drop it first")
+        renamed = _each_version(lineage, lambda criterion: criterion.with_name(new_name))
+        entries: dict[str, Any] = {**Lineage.removal(name), **renamed.to_entry()}
+        for other in self._manifest.lineages.values():
+            if other is not lineage and any(name in _suppressed(version) for version in other.versions):
+                entries |= _each_version(other, lambda criterion: _with_renamed(criterion, name, new_name)).to_entry()
+        self._store.update_metadata(entries)
+        self.refresh()
+
+    def drop(self, name: str) -> None:
+        """Forget a criterion, and remove its named vectors where it has any."""
+        self.refresh()
+        lineage = self._lineage(name)
+        users = [
+            each.current.criterion.name
+            for each in self._manifest.lineages.values()
+            if any(name in _suppressed(version) for version in each.versions)
+        ]
+        if users:
+            raise CriterionError(
+                f"criterion {name!r} is suppressed by name in {', '.join(users)}; define those without it first"
+            )
+        if any(version.has_vector for version in lineage.versions):
             # searches go back to the scan, and new points go without the vector, before the vector goes
-            self._remember(stored.in_state(CriterionState.DEFINED))
-            self._store.drop_vector(stored.criterion.vector_name)
-        self._store.update_metadata(StoredCriterion.removal(name))
-        self._projections.pop(stored.fingerprint, None)
+            self._give_up_pending(lineage)
+            current = lineage.current.in_state(CriterionState.DEFINED)
+            self._remember(Lineage(current, None, (*self._manifest.lineages[name].retired, current.vector)))
+        self._remove_retired(self._manifest.lineages[name])
+        self._store.update_metadata(Lineage.removal(name))
         self.refresh()
-        return stored.fingerprint
+        self._update_dependents(name)
 
-    def _remember(self, stored: StoredCriterion) -> None:
-        self._store.update_metadata(stored.to_entry())
-        self._manifest = replace(self._manifest, criteria={**self._manifest.criteria, stored.criterion.name: stored})
+    # ------------------------------------------------------------------- details
+
+    def _others(self) -> dict[str, Criterion]:
+        return {name: stored.criterion for name, stored in self._manifest.criteria.items()}
+
+    def _version(self, criterion: Criterion) -> StoredCriterion:
+        return new_version(criterion, self._manifest, self._encoder, self._store)
+
+    def _update_dependents(self, changed: str) -> None:
+        """Criteria that suppress the changed one and have no named vector follow at once; others when materialised."""
+        others = self._others()
+        for name, lineage in self._manifest.lineages.items():
+            current = lineage.current
+            if name == changed or current.has_vector or not current.criterion.options.suppress:
+                continue
+            if context(current.criterion, others) != current.context:
+                self._define(current.criterion)
+
+    def _give_up_pending(self, lineage: Lineage) -> None:
+        if lineage.pending is None:
+            return
+        retired = (*lineage.retired, lineage.pending.vector)
+        self._remember(Lineage(lineage.current, None, retired))
+        self._remove_retired(self._manifest.lineages[lineage.current.criterion.name])
+
+    def _remove_retired(self, lineage: Lineage) -> None:
+        if not lineage.retired:
+            return
+        for vector in lineage.retired:
+            self._store.drop_vector(vector)
+        self._remember(replace(lineage, retired=()))
+
+    def _remember_version(self, version: StoredCriterion) -> None:
+        lineage = self._manifest.lineages[version.criterion.name]
+        if version.vector == lineage.current.vector:
+            self._remember(replace(lineage, current=version))
+        else:
+            self._remember(replace(lineage, pending=version))
+
+    def _remember(self, lineage: Lineage) -> None:
+        self._store.update_metadata(lineage.to_entry())
+        lineages: Mapping[str, Lineage] = {**self._manifest.lineages, lineage.current.criterion.name: lineage}
+        self._manifest = replace(self._manifest, lineages=lineages)
 
 
-def _projection(criterion: Criterion, embeddings: Float32Array) -> Float32Array:
-    import torch
+def _each_version(lineage: Lineage, change: Callable[[Criterion], Criterion]) -> Lineage:
+    """The same versions with their criterion changed in what does not change its projection."""
+    current = replace(lineage.current, criterion=change(lineage.current.criterion))
+    pending = lineage.pending and replace(lineage.pending, criterion=change(lineage.pending.criterion))
+    return replace(lineage, current=current, pending=pending)
 
-    from crl_qdrant.projection import projection_matrix
 
-    projection = projection_matrix(
-        torch.tensor(embeddings), weighting=criterion.weighting, center=criterion.center, energy=criterion.energy
-    )
-    return np.asarray(projection.numpy())
+def _suppressed(version: StoredCriterion) -> tuple[str, ...]:
+    """The criteria that a version suppresses by name."""
+    suppress = version.criterion.options.suppress
+    return () if suppress == "others" else tuple(suppress)
+
+
+def _with_renamed(criterion: Criterion, name: str, new_name: str) -> Criterion:
+    suppress = criterion.options.suppress
+    if suppress == "others":
+        return criterion
+    return criterion.with_options(suppress=[new_name if each == name else each for each in suppress])

@@ -7,22 +7,20 @@ defining a criterion writes that criterion alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
-import numpy as np
-
 from crl_qdrant.criterion import Criterion
-from crl_qdrant.embeddings import Float32Array, from_base64, to_base64
 from crl_qdrant.errors import ManifestError
+from crl_qdrant.stored_projection import StoredProjection
 
-__all__ = ["IMAGE_VECTOR", "CriterionState", "Manifest", "StoredCriterion"]
+__all__ = ["IMAGE_VECTOR", "CriterionState", "Lineage", "Manifest", "StoredCriterion"]
 
 IMAGE_VECTOR: Final = "image"
 """The named vector that holds the raw image embeddings, unit length."""
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _HEAD: Final = "crl"
 _CRITERION: Final = "crl.criterion."
 
@@ -40,25 +38,26 @@ class CriterionState(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class StoredCriterion:
-    """A criterion as a collection keeps it: with its words' embeddings and projection, and what has become of it.
+    """One version of a criterion as a collection keeps it: with its words' embeddings, projection, and named vector.
 
-    P is kept, not computed again from the words: a singular vector's sign, and any rotation among equal singular
-    values, are the choice of the machine that computed it, and named vectors were written with one choice.
+    Attributes:
+        criterion: with embeddings.
+        projection: what it came to when it was defined.
+        vector: name of its named vector; another than any other version's.
+        context: what the projection owes to other criteria, "" where it owes nothing; see `definition.context`.
+        state: how far the named vector has come.
     """
 
     criterion: Criterion
-    fingerprint: str
-    projection: Float32Array  # P, [d, r]
+    projection: StoredProjection
+    vector: str
+    context: str = ""
     state: CriterionState = CriterionState.DEFINED
-    scale: float = field(init=False)  # P's norm
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", float(np.linalg.norm(self.projection)))
 
     @property
     def rank(self) -> int:
         """r, the dimensions of its conditional representations."""
-        return int(self.projection.shape[1])
+        return self.projection.rank
 
     @property
     def has_vector(self) -> bool:
@@ -66,18 +65,66 @@ class StoredCriterion:
         return self.state is not CriterionState.DEFINED
 
     def in_state(self, state: CriterionState) -> StoredCriterion:
-        """The same criterion in another state."""
+        """The same version in another state."""
         return replace(self, state=state)
 
     def to_entry(self) -> dict[str, Any]:
-        """Its metadata entry, key and value."""
-        value = {
+        """A JSON-able copy; `from_entry` reads it back."""
+        return {
             "criterion": self.criterion.to_dict(),
-            "fingerprint": self.fingerprint,
-            "projection": to_base64(self.projection),
+            "projection": self.projection.to_entry(),
+            "vector": self.vector,
+            "context": self.context,
             "state": self.state.value,
         }
-        return {_CRITERION + self.criterion.name: value}
+
+    @classmethod
+    def from_entry(cls, entry: Mapping[str, Any], *, dimension: int) -> StoredCriterion:
+        """The version that `to_entry` wrote, of embeddings of this dimension."""
+        return cls(
+            Criterion.from_dict(entry["criterion"]),
+            StoredProjection.from_entry(entry["projection"], dimension=dimension),
+            entry["vector"],
+            entry["context"],
+            CriterionState(entry["state"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """A criterion's versions: the one that is searched by, the one that is to take its place, and what is left over.
+
+    Attributes:
+        current: what searches use.
+        pending: a changed criterion whose named vector is built beside the current one's; None where there is none.
+        retired: named vectors that no search uses any more and that are still to be removed.
+    """
+
+    current: StoredCriterion
+    pending: StoredCriterion | None = None
+    retired: tuple[str, ...] = ()
+
+    @property
+    def versions(self) -> list[StoredCriterion]:
+        """Current and pending."""
+        return [self.current] if self.pending is None else [self.current, self.pending]
+
+    def to_entry(self) -> dict[str, Any]:
+        """Its metadata entry, key and value."""
+        value: dict[str, Any] = {"current": self.current.to_entry(), "retired": list(self.retired)}
+        if self.pending is not None:
+            value["pending"] = self.pending.to_entry()
+        return {_CRITERION + self.current.criterion.name: value}
+
+    @classmethod
+    def from_value(cls, value: Mapping[str, Any], *, dimension: int) -> Lineage:
+        """The versions in a metadata entry's value."""
+        pending = value.get("pending")
+        return cls(
+            StoredCriterion.from_entry(value["current"], dimension=dimension),
+            None if pending is None else StoredCriterion.from_entry(pending, dimension=dimension),
+            tuple(value["retired"]),
+        )
 
     @staticmethod
     def removal(name: str) -> dict[str, None]:
@@ -91,7 +138,20 @@ class Manifest:
 
     encoder: str | None
     dimension: int
-    criteria: Mapping[str, StoredCriterion]
+    lineages: Mapping[str, Lineage]
+
+    @property
+    def criteria(self) -> dict[str, StoredCriterion]:
+        """What searches use, by the criteria's names."""
+        return {name: lineage.current for name, lineage in self.lineages.items()}
+
+    def vectors_in_use(self) -> set[str]:
+        """Every named vector that a criterion has, will have, or has left behind."""
+        return {
+            name
+            for lineage in self.lineages.values()
+            for name in (*lineage.retired, *(version.vector for version in lineage.versions))
+        }
 
     def to_entry(self) -> dict[str, Any]:
         """The collection's own metadata entry; criteria have theirs."""
@@ -102,7 +162,7 @@ class Manifest:
         """The manifest in a store's metadata, checked against the vectors that are really there.
 
         Raises:
-            ManifestError: there is none, it is of a later format, or the collection lacks a vector it names.
+            ManifestError: there is none, it is of another format, or the collection lacks a vector it names.
         """
         head = metadata.get(_HEAD)
         if not isinstance(head, Mapping):
@@ -113,19 +173,21 @@ class Manifest:
         if head.get("format") != _FORMAT:
             raise ManifestError(
                 f"collection {collection!r} has manifest format {head.get('format')!r}, and this crl-qdrant reads "
-                f"format {_FORMAT}; upgrade it"
+                f"format {_FORMAT}; use the release that wrote it, or make the collection again"
             )
         try:
             encoder, dimension = head["encoder"], int(head["dimension"])
             entries = [value for key, value in metadata.items() if key.startswith(_CRITERION)]
-            stored = [_stored(value, dimension) for value in entries]
-        except (KeyError, TypeError, ValueError) as error:
+            found = [Lineage.from_value(value, dimension=dimension) for value in entries]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ManifestError(
                 f"the manifest of collection {collection!r} is damaged ({error!r}); restore the collection's metadata"
             ) from error
-        manifest = cls(encoder, dimension, {each.criterion.name: each for each in stored})
+        manifest = cls(encoder, dimension, {each.current.criterion.name: each for each in found})
         expected = {IMAGE_VECTOR: manifest.dimension}
-        expected |= {s.criterion.vector_name: s.rank for s in stored if s.state is CriterionState.MATERIALIZED}
+        expected |= {
+            each.vector: each.rank for each in manifest.criteria.values() if each.state is CriterionState.MATERIALIZED
+        }
         for name, size in expected.items():
             if vector_sizes.get(name) != size:
                 seen = ", ".join(f"{each} [{length}]" for each, length in vector_sizes.items())
@@ -134,9 +196,3 @@ class Manifest:
                     f"and has {seen or 'none'}; it was changed by another program"
                 )
         return manifest
-
-
-def _stored(value: Mapping[str, Any], dimension: int) -> StoredCriterion:
-    projection = from_base64(value["projection"], rows=dimension)
-    state = CriterionState(value["state"])
-    return StoredCriterion(Criterion.from_dict(value["criterion"]), value["fingerprint"], projection, state)

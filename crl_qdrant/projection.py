@@ -4,80 +4,232 @@ T [K, d] are the unit text embeddings of a criterion's words, I [N, d] unit imag
 (arXiv 2510.04564, eq. 4) compares the rows of R = I Tᵀ by cosine. With the thin singular value
 decomposition T = U S Vᵀ of rank r, R = (I V S) Uᵀ, and U has orthonormal columns, so the r columns of
 I·P with P = V·S have exactly R's inner products and cosines.
+
+Everything else that a criterion can ask for either edits T before that (its basis), or is done to the rows of R.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["conditional_representation", "cosine_similarity", "projection_matrix", "top_k", "word_matrix"]
+from crl_qdrant.options import Directions, Options
+
+__all__ = [
+    "Projection",
+    "basis",
+    "conditional_representation",
+    "cosine_similarity",
+    "knee",
+    "leading_directions",
+    "project",
+    "projection_of",
+    "top_k",
+]
+
+_NOTHING = 1e-6
 
 
-def projection_matrix(
-    text_embeddings: Tensor, *, weighting: float = 1.0, center: bool = False, energy: float = 1.0
-) -> Tensor:
-    """P = V·Sᵖ, which turns image embeddings into conditional representations.
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """What turns image embeddings into conditional representations.
+
+    Attributes:
+        matrix: float32 [d, r]: P, or P·Uᵀ [d, K] where the representation is sharpened.
+        offset: float32 [r], added to I·P: minus the projected mean image, or zeros.
+        sharpen: temperature of the softmax over the words; 0 for none.
+        words: U, float32 [K, r], orthonormal columns: z·Uᵀ is a representation z by words. None where it is
+            by words already.
+    """
+
+    matrix: Tensor
+    offset: Tensor
+    sharpen: float
+    words: Tensor | None
+    scale: float = field(init=False)  # the matrix' norm, below whose rounding a product is nothing
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", float(torch.linalg.matrix_norm(self.matrix)))
+
+    @property
+    def rank(self) -> int:
+        """Dimensions of the representations."""
+        return int(self.matrix.shape[1])
+
+    def to(self, device: torch.device) -> Projection:
+        """The same on another device."""
+        words = None if self.words is None else self.words.to(device)
+        return Projection(self.matrix.to(device), self.offset.to(device), self.sharpen, words)
+
+
+def projection_of(
+    text_embeddings: Tensor,
+    options: Options,
+    *,
+    image_mean: Tensor | None = None,
+    suppressed: Tensor | None = None,
+) -> Projection:
+    """The projection of a criterion.
 
     Args:
         text_embeddings: T, [K, d], unit rows, any float type and device.
-        weighting: the exponent p; 1 is the paper.
-        center: take the mean text out of T first.
-        energy: keep the fewest leading directions that hold this share of the squared singular values.
+        options: how T becomes a projection.
+        image_mean: mean of the image embeddings [d], where `options.needs_images`.
+        suppressed: orthonormal rows [m, d] of what is to be taken out of the images; None for nothing.
 
     Returns:
-        P, float32 [d, r] on T's device, r = rank(T) <= min(K, d); fewer columns where energy < 1.
-        r is 0 where T is zero, as one text is once its mean is taken out.
+        The projection, on T's device; its rank r is that of the edited T or less. r is 0 where that is zero, as one
+        text is once its mean is taken out.
     """
-    _, singular, directions = _decomposed(text_embeddings, center=center, energy=energy)
-    projection: Tensor = directions * singular.pow(weighting)  # (d, r)
-    return projection.to(text_embeddings.device, torch.float32).contiguous()
-
-
-def word_matrix(
-    text_embeddings: Tensor, *, weighting: float = 1.0, center: bool = False, energy: float = 1.0
-) -> Tensor:
-    """V·Sᵖ·Uᵀ: conditional representations by words, with the inner products that P gives; Tᵀ for the paper's options.
-
-    Args and options as for `projection_matrix`.
-
-    Returns:
-        float64 [d, K], in the CPU's memory.
-    """
-    words, singular, directions = _decomposed(text_embeddings, center=center, energy=energy)
-    matrix: Tensor = (directions * singular.pow(weighting)) @ words.T
-    return matrix
-
-
-def _decomposed(text_embeddings: Tensor, *, center: bool, energy: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The thin SVD's U [K, r], S [r] and V [d, r] in float64, directions that are noise or beyond `energy` left out."""
     # The matrix is small and squared condition numbers are not: decompose in float64 (in the CPU's memory, since
     # not every device has float64).
-    texts = text_embeddings.detach().to("cpu", torch.float64)
-    if center:
+    mean = None if image_mean is None else image_mean.detach().to("cpu", torch.float64)
+    away = None if suppressed is None else suppressed.detach().to("cpu", torch.float64)
+    texts = basis(text_embeddings.detach().to("cpu", torch.float64), options, image_mean=mean, suppressed=away)
+    words, singular, directions = _decomposed(texts, energy=options.energy, rank=options.rank)
+    matrix = directions * singular.pow(options.weighting)  # P, (d, r)
+    if options.sharpen:
+        matrix = matrix @ words.T if len(singular) else matrix  # (d, K)
+    offset = torch.zeros(matrix.shape[1], dtype=torch.float64)
+    if options.center == "both" and not options.tangent and mean is not None:
+        offset = -mean @ matrix
+    device = text_embeddings.device
+
+    def on_device(tensor: Tensor) -> Tensor:
+        return tensor.to(device, torch.float32).contiguous()
+
+    return Projection(
+        on_device(matrix), on_device(offset), options.sharpen, None if options.sharpen else on_device(words)
+    )
+
+
+def basis(
+    text_embeddings: Tensor, options: Options, *, image_mean: Tensor | None = None, suppressed: Tensor | None = None
+) -> Tensor:
+    """T edited as the options say, [K, d], so that R = I Tᵀ is what they mean: edits of images are moved to the texts.
+
+    Suppressing directions N in the images, (I - I·NᵀN) Tᵀ, is I (T - T·NᵀN)ᵀ; rotating the images by Q is rotating
+    the texts by Qᵀ.
+    """
+    texts = text_embeddings
+    if options.tangent:
+        if image_mean is None:
+            raise ValueError("the tangent form needs the mean of the images")
+        texts = _in_tangent_space(texts, image_mean)
+    elif options.center != "none":
         texts = texts - texts.mean(dim=0)
+    if suppressed is not None:
+        texts = texts - (texts @ suppressed.T) @ suppressed
+    return texts
+
+
+def _in_tangent_space(texts: Tensor, image_mean: Tensor) -> Tensor:
+    """Texts mapped to the tangent space at their mean direction and centred, rotated to where the images are, [K, d].
+
+    CLAY (arXiv 2604.11539): images are rotated by two reflections, image mean -> midpoint -> text mean, and then mapped
+    to the tangent space. Up to a positive factor per image, which a cosine does not see, the logarithmic map takes out
+    the component along the mean, and the texts have none: so only they need to be mapped.
+    """
+    mean = functional.normalize(texts.mean(dim=0), dim=0)
+    along = (texts @ mean).clamp(-1.0, 1.0)
+    angle = along.acos()
+    # the limit of angle / sin(angle) at 0 is 1
+    stretch = torch.where(angle > 1e-6, angle / angle.sin().clamp(min=1e-12), torch.ones_like(angle))
+    tangent = stretch[:, None] * (texts - along[:, None] * mean)
+    tangent = tangent - tangent.mean(dim=0)
+    start = functional.normalize(image_mean, dim=0)
+    midpoint = functional.normalize(start + mean, dim=0)
+    # x·Q = reflected at the plane that swaps start and midpoint, then at that which swaps midpoint and mean; the
+    # texts go the other way
+    return _reflected(_reflected(tangent, mean - midpoint), midpoint - start)
+
+
+def _reflected(rows: Tensor, normal: Tensor) -> Tensor:
+    """Rows mirrored at the plane with this normal; as they are where it is zero."""
+    length = normal.norm()
+    if length < 1e-9:
+        return rows
+    unit = normal / length
+    mirrored: Tensor = rows - 2.0 * (rows @ unit)[:, None] * unit
+    return mirrored
+
+
+def leading_directions(text_embeddings: Sequence[Tensor], number: Directions) -> Tensor:
+    """Orthonormal rows [m, d], float64, that span the leading directions of several criteria's centred texts [K, d].
+
+    Args:
+        text_embeddings: one matrix for each criterion, at least one.
+        number: directions of each criterion, or "knee".
+    """
+    found = []
+    for texts in text_embeddings:
+        rows = texts.detach().to("cpu", torch.float64)
+        _, _, directions = _decomposed(rows - rows.mean(dim=0), energy=1.0, rank=number)
+        found.append(directions.T)
+    _, _, together = _decomposed(torch.cat(found), energy=1.0, rank=None)
+    return together.T
+
+
+def knee(singular: Tensor) -> int:
+    """How many leading singular values come before the bend of their curve: the point of greatest curvature.
+
+    Positions and values are scaled to [0, 1]; curvature is |y''| / (1 + y'²)^1.5 by finite differences.
+    """
+    if len(singular) < 3:
+        return len(singular)
+    values = singular / singular[0]
+    step = 1.0 / (len(values) - 1)
+    slope = (values[2:] - values[:-2]) / (2 * step)
+    bend = (values[2:] - 2 * values[1:-1] + values[:-2]) / step**2
+    curvature = bend.abs() / (1.0 + slope.square()).pow(1.5)
+    return int(curvature.argmax()) + 2
+
+
+def _decomposed(texts: Tensor, *, energy: float, rank: Directions | None) -> tuple[Tensor, Tensor, Tensor]:
+    """The thin SVD's U [K, r], S [r] and V [d, r], less directions that are noise or beyond `energy` and `rank`."""
     words, singular, directions = torch.linalg.svd(texts, full_matrices=False)
     # T comes from float32 models: directions below its rounding are noise, which p <= 0 would blow up.
     noise = max(texts.shape) * torch.finfo(torch.float32).eps
-    rank = int((singular > noise * max(float(singular[0]), 1e-3)).sum())
-    if energy < 1.0 and rank:
-        shares = singular[:rank].square().cumsum(0) / singular[:rank].square().sum()
-        rank = min(rank, int((shares < energy - 1e-12).sum()) + 1)
-    return words[:, :rank], singular[:rank], directions[:rank].T
+    kept = int((singular > noise * max(float(singular[0]), 1e-3)).sum())
+    if energy < 1.0 and kept:
+        shares = singular[:kept].square().cumsum(0) / singular[:kept].square().sum()
+        kept = min(kept, int((shares < energy - 1e-12).sum()) + 1)
+    if rank is not None and kept:
+        kept = min(kept, knee(singular[:kept]) if rank == "knee" else rank)
+    return words[:, :kept], singular[:kept], directions[:kept].T
 
 
-def conditional_representation(image_embeddings: Tensor, projection: Tensor) -> Tensor:
-    """Rows of I·P at unit length: the criterion's view of each image.
+def project(image_embeddings: Tensor, projection: Projection) -> Tensor:
+    """I·P + b, float32 [N, r]: similarities before they are sharpened or scaled (half precision goes in as float32)."""
+    return image_embeddings.to(torch.float32) @ projection.matrix + projection.offset
+
+
+def conditional_representation(image_embeddings: Tensor, projection: Projection) -> Tensor:
+    """The criterion's view of each image: rows of I·P + b, sharpened where the projection says so, at unit length.
+
+    Sharpened, a row is softmax(z / (temperature · std z)) over the K words: standardising makes the temperature mean
+    the same for every encoder, whose similarities differ in scale.
 
     Args:
-        image_embeddings: I, [N, d] or [d], any float type (half precision is projected in float32).
-        projection: P, float32 [d, r], on the same device.
+        image_embeddings: I, [N, d], any float type (half precision is projected in float32).
+        projection: on the same device.
 
     Returns:
-        float32 [N, r] or [r], unit rows; a row of zeros where an image has no part in the words' span.
+        float32 [N, r], unit rows; a row of zeros where an image has no part in the words' span.
     """
-    return functional.normalize(image_embeddings.to(torch.float32) @ projection, dim=-1)
+    rows = project(image_embeddings, projection)
+    if projection.sharpen:
+        deviation = rows.std(dim=-1, correction=0, keepdim=True)
+        something = deviation > _NOTHING * projection.scale
+        rows = functional.softmax(rows / (projection.sharpen * deviation.clamp(min=1e-30)), dim=-1) * something
+    else:
+        # what is left of an embedding that is orthogonal to all words is rounding, not a direction
+        rows = rows * (rows.norm(dim=-1, keepdim=True) > _NOTHING * projection.scale)
+    return functional.normalize(rows, dim=-1)
 
 
 def cosine_similarity(queries: Tensor, candidates: Tensor) -> Tensor:

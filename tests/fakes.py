@@ -49,3 +49,18 @@ def conditional_cosines(images: npt.ArrayLike, texts: npt.ArrayLike) -> npt.NDAr
     """The paper's formula in float64, as it is written: cosines of the rows of R = I Tᵀ, [N, N]."""
     representation = unit(unit(images) @ unit(texts).T)
     return representation @ representation.T
+
+
+def by_words(
+    images: npt.ArrayLike, texts: npt.ArrayLike, *, center: bool = True, sharpen: float = 1.0, weighting: float = 1.0
+) -> npt.NDArray[np.float64]:
+    """Conditional representations as docs/criteria.md says of the options, by words: float64 [N, K], unit rows."""
+    basis = unit(texts)
+    if center:
+        basis = basis - basis.mean(axis=0)
+    u, s, v = np.linalg.svd(basis, full_matrices=False)
+    keep = s > 1e-9
+    rows = unit(images) @ v[keep].T @ np.diag(s[keep] ** weighting) @ u[:, keep].T
+    if sharpen:
+        rows = np.exp(rows / rows.std(axis=1, keepdims=True) / sharpen)
+    return unit(rows)

@@ -312,11 +312,14 @@ def test_criteria_that_cannot_be_defined(products: CRLCollection) -> None:
         products.define(Criterion("cut", ["a", "b"], embeddings=np.eye(3)[:2]))
     with pytest.raises(CriterionError, match="span 1 dimension"):
         products.define(Criterion("cut", ["a", "b"], embeddings=np.ones((2, 4))))
-    with pytest.raises(CriterionError, match="center=False"):
-        products.define(Criterion("cut", ["a", "b"], embeddings=np.eye(4)[:2], center=True))
-    products.materialize("colour")
-    with pytest.raises(ExistsError, match="drop_criterion"):
-        products.define(Criterion("colour", ["red", "blue"]))
+    with pytest.raises(CriterionError, match='preset="paper"'):
+        products.define(Criterion("cut", ["a", "b"], embeddings=np.eye(4)[:2], center="text"))
+    with pytest.raises(CriterionError, match="suppresses 'fit', which is not defined; there are: colour"):
+        products.define(Criterion("cut", ["a", "b"], embeddings=np.eye(4)[:2], suppress=["fit"]))
+    products.define(Criterion("cut", ["a", "b"], embeddings=np.eye(4)[:2]))
+    with pytest.raises(ExistsError, match="there is a criterion 'colour'"):
+        products.rename_criterion("cut", "colour")
+    products.drop_criterion("cut")
     for call in (products.materialize, products.drop_criterion, products.criterion):
         with pytest.raises(NotFoundError, match="no criterion 'fabric'"):
             call("fabric")

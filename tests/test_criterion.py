@@ -1,18 +1,27 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
 import pytest
 
-from crl_qdrant import Criterion, CriterionError, EmbeddingError
+from crl_qdrant import Criterion, CriterionError, EmbeddingError, Options, PRESETS
 
 
-def test_defaults_are_the_papers() -> None:
-    criterion = Criterion("fabric", ["denim", "raw  silk "])
-    assert criterion.texts == ["objects with the fabric of denim", "objects with the fabric of raw silk"]
-    assert (criterion.weighting, criterion.center, criterion.energy) == (1.0, False, 1.0)
-    assert criterion.vector_name == "crl_fabric"
+def test_the_prompt_is_the_papers_and_the_options_are_those_that_measured_best() -> None:
+    criterion = Criterion("fabric", ["denim", "raw  silk ", "felt"])
+    assert criterion.texts[:2] == ["objects with the fabric of denim", "objects with the fabric of raw silk"]
+    assert criterion.options == Options(center="text", sharpen=1.0, weighting=1.0, energy=1.0)
+    assert Criterion("fabric", ["a", "b", "c"], preset="paper").options == Options(center="none", sharpen=0.0)
+    # centring two words would leave one direction
+    assert Criterion("sleeve", ["long", "short"]).options == PRESETS["paper"]
+
+
+def test_several_prompts_are_averaged() -> None:
+    criterion = Criterion("fabric", ["denim", "silk"], prompt=["made of {}", "a {} thing"])
+    assert criterion.texts == ["made of denim", "made of silk", "a denim thing", "a silk thing"]
+    assert criterion.prompt == "made of {}"
 
 
 @pytest.mark.parametrize(
@@ -38,11 +47,43 @@ def test_names_that_cannot_be(name: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"prompt": "no place"}, {"prompt": "{} and {}"}, {"weighting": 9}, {"energy": 0}, {"energy": 1.5}]
+    "options",
+    [
+        {"prompt": "no place"},
+        {"prompt": "{} and {}"},
+        {"prompt": []},
+        {"weighting": 9},
+        {"energy": 0},
+        {"energy": 1.5},
+        {"sharpen": -1},
+        {"sharpen": "much"},
+        {"center": True},
+        {"rank": 0},
+        {"rank": True},
+        {"suppress": "colour"},
+        {"suppress": [3]},
+        {"suppress_rank": None},
+        {"tangent": "yes"},
+        {"preset": "papers"},
+        {"centre": "text"},
+    ],
+    ids=str,
 )
 def test_options_that_cannot_be(options: dict) -> None:
     with pytest.raises(CriterionError, match=next(iter(options))):
         Criterion("fabric", ["a", "b"], **options)
+
+
+def test_options_change_one_by_one() -> None:
+    criterion = Criterion("fabric", ["a", "b", "c"], embeddings=np.eye(3), suppress=["cut", "cut"])
+    changed = criterion.with_options(sharpen=0.5)
+    assert changed.options == Options(sharpen=0.5, suppress=("cut",))
+    assert changed.with_options("paper").options == PRESETS["paper"]
+    assert np.array_equal(changed.embeddings, criterion.embeddings)
+    assert criterion.with_name("cloth").texts == criterion.texts
+    with pytest.raises(AttributeError):
+        criterion.name = "other"  # type: ignore[misc]
+    assert pickle.loads(pickle.dumps(criterion)).to_dict() == criterion.to_dict()
 
 
 def test_embeddings_are_checked_and_scaled() -> None:
@@ -61,25 +102,20 @@ def test_embeddings_are_checked_and_scaled() -> None:
 
 def test_json_round_trip_keeps_every_bit() -> None:
     rows = np.random.default_rng(0).normal(size=(2, 5))
-    criterion = Criterion(
-        "fabric", ["a", "b"], prompt="made of {}", embeddings=rows, weighting=0, center=True, energy=0.9
-    )
+    criterion = Criterion("fabric", ["a", "b"], prompt=["{}", "made of {}"], embeddings=rows, weighting=0, energy=0.9)
     back = Criterion.from_dict(json.loads(json.dumps(criterion.to_dict())))
     assert np.array_equal(back.embeddings, criterion.embeddings)
     assert back.to_dict() == criterion.to_dict()
-    assert back.fingerprint(None) == criterion.fingerprint(None)
 
 
-def test_fingerprint_changes_with_whatever_changes_the_projection() -> None:
+def test_same_words_are_those_with_the_same_embeddings() -> None:
     base = Criterion("fabric", ["a", "b"])
-    same = {base.fingerprint("demo"), Criterion("other", ["a", "b"], prompt=base.prompt).fingerprint("demo")}
-    assert len(same) == 1
-    changed = {
-        base.fingerprint("another encoder"),
-        Criterion("fabric", ["a", "c"]).fingerprint("demo"),
-        Criterion("fabric", ["a", "b"], prompt="made of {}").fingerprint("demo"),
-        Criterion("fabric", ["a", "b"], center=True).fingerprint("demo"),
-        base.with_embeddings(np.eye(2)).fingerprint("demo"),
-        base.with_embeddings(np.array([[1.0, 0.0], [1.0, 1.0]])).fingerprint("demo"),
-    }
-    assert len(changed | same) == 7
+    assert base.same_words(base.with_embeddings(np.eye(2)))
+    assert base.with_embeddings(np.eye(2)).same_words(base.with_options("paper").with_embeddings(np.eye(2)))
+    for other in (
+        Criterion("fabric", ["a", "c"]),
+        Criterion("fabric", ["a", "b"], prompt="made of {}"),
+        Criterion("fabric", ["b", "a"]),
+    ):
+        assert not base.same_words(other)
+    assert not base.with_embeddings(np.eye(2)).same_words(base.with_embeddings([[1, 0], [1, 1]]))

@@ -21,7 +21,7 @@ def products(fashion: dict[str, Any], location: Any) -> CRLCollection:
     made = CRLCollection.create("products", location=location, dimension=512)
     assert made.add(ids=fashion["ids"], embeddings=fashion["embeddings"]).written == 1000
     for name, words in fashion["words"].items():
-        made.define(Criterion(name, words, embeddings=fashion["texts"][name]))
+        made.define(Criterion(name, words, embeddings=fashion["texts"][name], preset="paper"))
     return made
 
 

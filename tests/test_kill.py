@@ -20,7 +20,7 @@ NUMBER, DIMENSION = 6000, 16
 RNG = np.random.default_rng(21)
 ROWS = unit(RNG.normal(size=(NUMBER, DIMENSION)) + 0.5).astype(np.float32)
 TEXTS = unit(RNG.normal(size=(6, DIMENSION)))
-STYLE = Criterion("style", list("abcdef"), embeddings=TEXTS)
+STYLE = Criterion("style", list("abcdef"), embeddings=TEXTS, preset="paper")
 
 
 def program(*arguments: str) -> list[str]:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from fakes import conditional_cosines, unit
+from fakes import by_words, conditional_cosines, unit
 
-from crl_qdrant.projection import conditional_representation, cosine_similarity, projection_matrix, top_k
+from crl_qdrant.options import Options, PRESETS
+from crl_qdrant.projection import (
+    conditional_representation,
+    cosine_similarity,
+    knee,
+    leading_directions,
+    Projection,
+    projection_of,
+    top_k,
+)
+from crl_qdrant.stored_projection import StoredProjection
 
 RNG = np.random.default_rng(7)
 
@@ -17,6 +29,7 @@ def crowded(rows: int, columns: int) -> np.ndarray:
     return unit(RNG.normal(size=(rows, columns)) / np.sqrt(columns) + 1.5 * unit(RNG.normal(size=columns)))
 
 
+PAPER = PRESETS["paper"]
 WORDS = RNG.normal(size=(12, 64))
 TEXTS = {
     "random": unit(RNG.normal(size=(20, 64))),
@@ -28,7 +41,7 @@ TEXTS = {
 
 
 def similarities(images: np.ndarray, texts: np.ndarray) -> np.ndarray:
-    projection = projection_matrix(torch.tensor(texts, dtype=torch.float32))
+    projection = projection_of(torch.tensor(texts, dtype=torch.float32), PAPER)
     representation = conditional_representation(torch.tensor(images, dtype=torch.float32), projection)
     return cosine_similarity(representation, representation).numpy()
 
@@ -54,52 +67,146 @@ def test_same_on_real_embeddings(fashion: dict) -> None:
     ("name", "rank"), [("random", 20), ("duplicate words", 12), ("more words than dimensions", 64)]
 )
 def test_rank_is_that_of_the_texts(name: str, rank: int) -> None:
-    assert projection_matrix(torch.tensor(TEXTS[name])).shape == (64, rank)
+    assert projection_of(torch.tensor(TEXTS[name]), PAPER).matrix.shape == (64, rank)
 
 
 def test_hand_worked_case() -> None:
     # two orthogonal words: R is the first two coordinates, so [3, 4, x] and [4, 3, y] have cosine 24/25
     texts = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     images = torch.tensor([[3.0, 4.0, 12.0], [4.0, 3.0, -7.0]])
-    first, second = conditional_representation(images, projection_matrix(texts))
+    first, second = conditional_representation(images, projection_of(texts, PAPER))
     assert cosine_similarity(first, second[None]).item() == pytest.approx(24 / 25, abs=1e-6)
+
+
+def numpy_twin(projection: Projection) -> StoredProjection:
+    words = None if projection.words is None else projection.words.numpy()
+    return StoredProjection(projection.matrix.numpy(), projection.offset.numpy(), projection.sharpen, words)
+
+
+@pytest.mark.parametrize("texts", ["crowded", "random", "more words than dimensions"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"center": True, "sharpen": 1.0},
+        {"center": True, "sharpen": 0.5, "weighting": 0.0},
+        {"center": False, "sharpen": 2.0},
+        {"center": True, "sharpen": 0.0},
+        {"center": False, "sharpen": 0.0, "weighting": 0.5},
+    ],
+    ids=str,
+)
+def test_options_are_what_the_docs_say(texts: str, options: dict) -> None:
+    images = crowded(200, 64)
+    expected = by_words(images, TEXTS[texts], **options)
+    made = projection_of(
+        torch.tensor(TEXTS[texts]), Options(**options | {"center": "text" if options["center"] else "none"})
+    )
+    found = conditional_representation(torch.tensor(images, dtype=torch.float32), made).numpy()
+    assert np.abs(found @ found.T - expected @ expected.T).max() <= 2e-5
+    # in NumPy, in either precision, and by words
+    for kind, close in ((np.float32, 2e-5), (np.float64, 2e-6)):
+        twin = numpy_twin(made)
+        assert np.abs(twin.represent(images.astype(kind)) - found).max() <= 2e-5
+        assert np.abs(twin.by_words(twin.represent(images.astype(kind))) - expected).max() <= close
+
+
+def test_hand_worked_softmax() -> None:
+    # similarities 3, 1, -1 (mean 1, deviation 1.633) at temperature 0.5 become heights 3.674, 1.225, -1.225
+    texts = torch.eye(3)
+    found = conditional_representation(torch.tensor([[3.0, 1.0, -1.0]]), projection_of(texts, Options(sharpen=0.5)))
+    weights = np.exp([3.674235, 1.224745, -1.224745])
+    assert found[0].tolist() == pytest.approx((weights / np.linalg.norm(weights)).tolist(), abs=1e-6)
+    # a scale of its own in every encoder: ten times the similarities are the same representation
+    again = conditional_representation(torch.tensor([[30.0, 10.0, -10.0]]), projection_of(texts, Options(sharpen=0.5)))
+    assert torch.allclose(found, again)
 
 
 def test_weighting_is_the_exponent_of_the_singular_values() -> None:
     texts = torch.tensor(TEXTS["random"])
-    basis = projection_matrix(texts, weighting=0)
+    basis = projection_of(texts, Options(center="none", sharpen=0, weighting=0)).matrix
     assert torch.allclose(basis.T @ basis, torch.eye(20), atol=1e-5)
     # p = -1 is the pseudo-inverse: I T⁺ has the same cosines
     images = torch.tensor(unit(RNG.normal(size=(50, 64))))
     inverse = unit((images @ torch.linalg.pinv(texts)).numpy())
-    found = conditional_representation(images.float(), projection_matrix(texts, weighting=-1))
+    made = projection_of(texts, Options(center="none", sharpen=0, weighting=-1))
+    found = conditional_representation(images.float(), made)
     assert np.abs(found.numpy() @ found.numpy().T - inverse @ inverse.T).max() <= 1e-5
 
 
-def test_centring_takes_the_mean_text_out() -> None:
-    texts, images = TEXTS["crowded"], unit(RNG.normal(size=(50, 64)))
-    centred = texts - texts.mean(axis=0)
-    expected = unit(images @ centred.T) @ unit(images @ centred.T).T
-    projection = projection_matrix(torch.tensor(texts), center=True)
-    found = conditional_representation(torch.tensor(images, dtype=torch.float32), projection).numpy()
-    assert projection.shape == (64, 19)
-    assert np.abs(found @ found.T - expected).max() <= 1e-5
+def test_centring_both_takes_the_mean_image_out_too() -> None:
+    texts, images = TEXTS["crowded"], crowded(50, 64)
+    mean = images.mean(axis=0)
+    expected = unit((images - mean) @ (texts - texts.mean(axis=0)).T)
+    made = projection_of(torch.tensor(texts), Options(center="both", sharpen=0), image_mean=torch.tensor(mean))
+    found = conditional_representation(torch.tensor(images, dtype=torch.float32), made).numpy()
+    assert made.rank == 19
+    assert np.abs(found @ found.T - expected @ expected.T).max() <= 1e-5
+    twin = numpy_twin(made).represent(images.astype(np.float32))
+    assert np.abs(twin - found).max() <= 1e-5
 
 
-def test_energy_keeps_the_fewest_directions_that_hold_it() -> None:
+def test_suppressing_takes_directions_out_of_the_images() -> None:
+    texts, others, images = (unit(RNG.normal(size=(rows, 64))) for rows in (20, 9, 50))
+    away = leading_directions([torch.tensor(others[:4]), torch.tensor(others[4:])], 2)
+    assert away.shape == (4, 64)
+    first = np.linalg.svd(others[:4] - others[:4].mean(axis=0))[2][:2]
+    assert np.allclose(first @ away.numpy().T @ away.numpy(), first)  # they lie in the span
+    purified = images - images @ away.numpy().T @ away.numpy()
+    made = projection_of(torch.tensor(texts), Options(sharpen=0), suppressed=away)
+    expected = unit(purified @ (texts - texts.mean(axis=0)).T)
+    found = conditional_representation(torch.tensor(images, dtype=torch.float32), made).numpy()
+    assert np.abs(found @ found.T - expected @ expected.T).max() <= 1e-5
+
+
+def test_the_tangent_form_is_clays_recipe() -> None:
+    """As it is told: texts and rotated images through the logarithmic map at the mean text, then projected."""
+    texts, images = crowded(30, 64), crowded(50, 64)
+    mean = unit(texts.mean(axis=0))
+
+    def logarithm(rows: np.ndarray) -> np.ndarray:
+        cosine = rows @ mean
+        angle = np.arccos(cosine)
+        return (angle / np.sin(angle))[:, None] * (rows - cosine[:, None] * mean)
+
+    def reflect(rows: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        normal = unit(end - start)
+        return rows - 2 * (rows @ normal)[:, None] * normal
+
+    start = unit(images.mean(axis=0))
+    middle = unit(start + mean)
+    moved = reflect(reflect(images, start, middle), middle, mean)
+    assert np.allclose(reflect(reflect(start[None], start, middle), middle, mean), mean)
+    tangent = logarithm(texts)
+    directions = np.linalg.svd(tangent - tangent.mean(axis=0), full_matrices=False)[2][:12]
+    expected = unit(logarithm(moved) @ directions.T)
+    options = Options(tangent=True, sharpen=0, weighting=0, rank=12)
+    made = projection_of(torch.tensor(texts), options, image_mean=torch.tensor(images.mean(axis=0)))
+    found = conditional_representation(torch.tensor(images, dtype=torch.float32), made).numpy()
+    assert np.abs(found @ found.T - expected @ expected.T).max() <= 1e-5
+
+
+def test_energy_and_rank_keep_leading_directions() -> None:
     texts = torch.diag(torch.tensor([3.0, 2.0, 1.0]))  # energies 9, 4, 1 of 14
-    assert projection_matrix(texts, energy=9 / 14).shape[1] == 1
-    assert projection_matrix(texts, energy=10 / 14).shape[1] == 2
-    assert projection_matrix(texts, energy=13.5 / 14).shape[1] == 3
+
+    def rank(**options: Any) -> int:
+        return projection_of(texts, Options(center="none", sharpen=0, **options)).rank
+
+    assert (rank(energy=9 / 14), rank(energy=10 / 14), rank(energy=13.5 / 14)) == (1, 2, 3)
+    assert (rank(rank=2), rank(rank=7), rank(rank=2, energy=9 / 14)) == (2, 3, 1)
+
+
+def test_the_knee_is_where_the_spectrum_bends() -> None:
+    assert knee(torch.tensor([10.0, 9.8, 9.6, 9.4, 0.6, 0.5, 0.4, 0.3])) in (4, 5)
+    assert knee(torch.tensor([5.0, 1.0])) == 2
 
 
 def test_centring_one_text_leaves_nothing() -> None:
-    assert projection_matrix(torch.tensor(TEXTS["one word"]), center=True).shape == (64, 0)
+    assert projection_of(torch.tensor(TEXTS["one word"]), PRESETS["centred"]).matrix.shape == (64, 0)
 
 
 def test_half_precision_is_projected_in_float32() -> None:
     images = torch.tensor(TEXTS["random"], dtype=torch.float16)
-    projection = projection_matrix(torch.tensor(TEXTS["crowded"]))
+    projection = projection_of(torch.tensor(TEXTS["crowded"]), PAPER)
     found = conditional_representation(images, projection)
     assert found.dtype == torch.float32
     assert torch.equal(found, conditional_representation(images.float(), projection))
@@ -107,7 +214,10 @@ def test_half_precision_is_projected_in_float32() -> None:
 
 def test_an_image_outside_the_words_is_a_row_of_zeros() -> None:
     texts = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    assert not conditional_representation(torch.tensor([0.0, 0.0, 1.0]), projection_matrix(texts)).any()
+    for options in (PAPER, Options()):
+        made = projection_of(texts, options)
+        assert not conditional_representation(torch.tensor([[0.0, 0.0, 1.0]]), made).any()
+        assert not numpy_twin(made).represent(np.array([[0.0, 0.0, 1.0]])).any()
 
 
 def test_top_k_keeps_the_order_of_ties_and_never_asks_for_too_many() -> None:
@@ -120,6 +230,6 @@ def test_top_k_keeps_the_order_of_ties_and_never_asks_for_too_many() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_a_gpu_gives_the_same() -> None:
     images, texts = torch.tensor(crowded(300, 64)).float(), torch.tensor(TEXTS["crowded"])
-    on_cpu = conditional_representation(images, projection_matrix(texts))
-    on_gpu = conditional_representation(images.cuda(), projection_matrix(texts.cuda()))
+    on_cpu = conditional_representation(images, projection_of(texts, PAPER))
+    on_gpu = conditional_representation(images.cuda(), projection_of(texts.cuda(), PAPER))
     assert torch.allclose(on_cpu @ on_cpu.T, (on_gpu @ on_gpu.T).cpu(), atol=1e-5)

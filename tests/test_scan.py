@@ -7,17 +7,18 @@ import pytest
 import torch
 from fakes import conditional_cosines, unit
 
-from crl_qdrant.projection import projection_matrix
+from crl_qdrant.options import PRESETS
+from crl_qdrant.projection import projection_of
 from crl_qdrant.search import scan as module
 from crl_qdrant.search.scan import Scan
 
 RNG = np.random.default_rng(11)
 TEXTS = unit(RNG.normal(size=(5, 8)))
-PROJECTION = projection_matrix(torch.tensor(TEXTS))
+PROJECTION = projection_of(torch.tensor(TEXTS), PRESETS["paper"])
 
 
 def query(row: np.ndarray) -> np.ndarray:
-    found = row @ PROJECTION.numpy()
+    found = row @ PROJECTION.matrix.numpy()
     return np.asarray(found / np.linalg.norm(found), dtype=np.float32)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import ColourEncoder, picture, unit
+from fakes import by_words, ColourEncoder, picture, unit
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 from qdrant_client import models, QdrantClient
@@ -18,17 +18,15 @@ RNG = np.random.default_rng(5)
 DIMENSION, NUMBER = 12, 150
 ROWS = unit(RNG.normal(size=(NUMBER, DIMENSION)) + 0.4)
 TEXTS = {name: unit(RNG.normal(size=(5, DIMENSION)) + 0.3) for name in ("fabric", "cut")}
-OPTIONS: dict[str, dict[str, Any]] = {"fabric": {}, "cut": {"center": True, "weighting": 0.5}}
+# one by the default, one by other options; and the same in the words of the reference
+OPTIONS: dict[str, dict[str, Any]] = {"fabric": {}, "cut": {"sharpen": 0, "weighting": 0.5}}
 
 
 def representation(name: str | None, rows: np.ndarray) -> np.ndarray:
     """By the definition of the options, in word space: float64, unit rows."""
     if name is None:
         return unit(rows)
-    texts = TEXTS[name] - (TEXTS[name].mean(axis=0) if OPTIONS[name].get("center") else 0)
-    u, s, v = np.linalg.svd(texts, full_matrices=False)
-    keep = s > 1e-9
-    return unit(unit(rows) @ v[keep].T @ np.diag(s[keep] ** OPTIONS[name].get("weighting", 1)) @ u[:, keep].T)
+    return by_words(rows, TEXTS[name], **OPTIONS[name])
 
 
 def cosines(name: str | None, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -352,7 +350,7 @@ def test_variants_are_folded_to_the_best_of_each(indexed: Shop, criterion: Any) 
 
 
 def test_diversity_spreads_and_none_keeps_the_order(place: Any) -> None:
-    rows = np.concatenate([ROWS[:1] + 0.001 * RNG.normal(size=(10, DIMENSION)), ROWS[1:20]])
+    rows = np.concatenate([ROWS[:1] + 0.01 * RNG.normal(size=(10, DIMENSION)), ROWS[1:20]])
     made = CRLCollection.create("twins", location=place, dimension=DIMENSION)
     made.add(range(len(rows)), embeddings=rows)
     made.define(Criterion("fabric", list("abcde"), embeddings=TEXTS["fabric"]))

@@ -104,7 +104,7 @@ class Completion:
         sample = self._resident.sample()
         known = self._word_spaces.get(space.key)
         if known is None or known[0] is not sample:
-            known = self._word_spaces[space.key] = (sample, WordSpace(space.stored.criterion, sample))
+            known = self._word_spaces[space.key] = (sample, WordSpace(space.stored, sample))
         return known[1]
 
 

@@ -92,12 +92,6 @@ class Resident:
             if self._scan is not None:
                 self._scan.remove(ids)
 
-    def forget_criterion(self, key: str) -> None:
-        """Let go of a criterion's projected embeddings."""
-        with self._lock:
-            if self._scan is not None:
-                self._scan.forget(key)
-
     def forget(self) -> None:
         """Let go of everything; it is read again when it is needed."""
         with self._lock:

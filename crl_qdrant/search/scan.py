@@ -16,7 +16,7 @@ from torch import Tensor
 
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.points import PointId
-from crl_qdrant.projection import conditional_representation, cosine_similarity, top_k
+from crl_qdrant.projection import conditional_representation, cosine_similarity, Projection, top_k
 
 __all__ = ["Scan"]
 
@@ -42,7 +42,7 @@ class Scan:
         self._id_of: list[PointId | None] = []  # None: a row whose point was removed, free for the next one
         self._free: list[int] = []
         self._raw: list[Tensor] = []  # chunks [_CHUNK, d], float16
-        self._projected: OrderedDict[str, tuple[Tensor, list[Tensor]]] = OrderedDict()  # P and chunks [_CHUNK, r]
+        self._projected: OrderedDict[str, tuple[Projection, list[Tensor]]] = OrderedDict()  # and chunks [_CHUNK, r]
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -74,7 +74,7 @@ class Scan:
     def search(
         self,
         queries: Float32Array,
-        projection: Tensor | None,
+        projection: Projection | None,
         *,
         key: str,
         limit: int,
@@ -85,8 +85,8 @@ class Scan:
 
         Args:
             queries: conditional representations [Q, r], unit rows.
-            projection: P, float32 [d, r]; None compares the raw embeddings.
-            key: the criterion's fingerprint, under which its projected embeddings are kept.
+            projection: the criterion's, on the scan's device; None compares the raw embeddings.
+            key: what the criterion's projected embeddings are kept under.
             limit: how many points to find for each query.
             among: ids to choose from; None for all.
             without: ids to leave out.
@@ -129,11 +129,6 @@ class Scan:
             answers.append([(point_id, value) for point_id, value in ids if point_id is not None])
         return answers
 
-    def forget(self, key: str) -> None:
-        """Let go of a criterion's projected embeddings."""
-        with self._lock:
-            self._projected.pop(key, None)
-
     def _barred(self, among: Iterable[PointId] | None, without: Sequence[PointId]) -> Tensor | None:
         """A mask [rows] of the rows that are no answer; None where all are."""
         if among is None and not without and not self._free:
@@ -154,7 +149,7 @@ class Scan:
                 if row % _CHUNK == 0:
                     self._raw.append(self._empty(self._dimension, torch.float16))
                     for projection, chunks in self._projected.values():
-                        chunks.append(self._empty(projection.shape[1], torch.float32))
+                        chunks.append(self._empty(projection.rank, torch.float32))
             self._row_of[point_id] = row
             self._id_of[row] = point_id
         return row
@@ -162,7 +157,7 @@ class Scan:
     def _empty(self, columns: int, dtype: torch.dtype) -> Tensor:
         return torch.zeros(_CHUNK, columns, dtype=dtype, device=self._device)
 
-    def _conditional(self, key: str, projection: Tensor) -> list[Tensor]:
+    def _conditional(self, key: str, projection: Projection) -> list[Tensor]:
         if key not in self._projected:
             chunks = [conditional_representation(chunk, projection) for chunk in self._raw]
             self._projected[key] = (projection, chunks)

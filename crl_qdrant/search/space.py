@@ -10,7 +10,7 @@ from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, IMAGE_VECTOR, StoredCriterion
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from crl_qdrant.projection import Projection
 
 __all__ = ["RAW", "Space"]
 
@@ -47,7 +47,7 @@ class Space:
     @property
     def vector(self) -> str:
         """The named vector that holds the representations, where there is one."""
-        return IMAGE_VECTOR if self.stored is None else self.stored.criterion.vector_name
+        return IMAGE_VECTOR if self.stored is None else self.stored.vector
 
     @property
     def has_index(self) -> bool:
@@ -57,17 +57,13 @@ class Space:
     @property
     def key(self) -> str:
         """What changes with the representations."""
-        return RAW if self.stored is None else self.stored.fingerprint
+        return RAW if self.stored is None else self.stored.projection.key
 
     @property
-    def projection(self) -> Tensor | None:
-        """P, float32 [d, r], on the device; None in the raw space."""
+    def projection(self) -> Projection | None:
+        """The criterion's, on the device; None in the raw space."""
         return None if self.stored is None else self.criteria.projection(self.stored)
 
     def represent(self, embeddings: Float32Array) -> Float32Array:
         """Representations [N, r] of unit embeddings [N, d], unit rows."""
-        if self.stored is None:
-            return embeddings
-        if len(embeddings) == 1:
-            return self.criteria.project_query(self.stored, embeddings[0])[None]
-        return self.criteria.project(self.stored, embeddings)
+        return embeddings if self.stored is None else self.criteria.project(self.stored, embeddings)

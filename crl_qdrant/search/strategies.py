@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from qdrant_client import models
@@ -50,8 +50,12 @@ def nearest(
 
 def direction_of(space: Space, target: Target) -> Float32Array:
     """The representation [r] that points like the target have in a space, unit length; zeros where there is none."""
-    like = space.represent(target.like)
-    return mean_direction(like, space.represent(target.unlike) if len(target.unlike) else like[:0])
+    return _direction(space.represent, target)
+
+
+def _direction(represent: Callable[[Float32Array], Float32Array], target: Target) -> Float32Array:
+    like = represent(target.like)
+    return mean_direction(like, represent(target.unlike) if len(target.unlike) else like[:0])
 
 
 def _reranked(space: Space, direction: Float32Array, candidates: Sequence[PointId], store: Store) -> Found:
@@ -93,9 +97,10 @@ def _candidates(
     raw = mean_direction(target.like, target.unlike)
     vectors = [raw]
     if space.stored is not None and len(sample := resident.sample()):
-        direction = direction_of(space, target)
-        average = mean_direction(space.represent(sample), np.empty((0, len(direction)), dtype=np.float32))
-        tangent = space.stored.projection @ (direction - (direction @ average) * average)
+        projection = space.stored.projection
+        direction = _direction(projection.unsharpened, target)
+        average = mean_direction(projection.unsharpened(sample), np.empty((0, len(direction)), dtype=np.float32))
+        tangent = projection.matrix @ (direction - (direction @ average) * average)
         length = np.linalg.norm(tangent)
         if length > 1e-7:
             vectors.append(np.asarray(tangent / length, dtype=np.float32))

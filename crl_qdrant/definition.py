@@ -1,0 +1,148 @@
+"""From a criterion to what a collection keeps of it: its words embedded, its projection, a named vector's name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Final, TYPE_CHECKING
+
+import numpy as np
+
+from crl_qdrant.criterion import Criterion
+from crl_qdrant.embeddings import Float32Array, unit_rows
+from crl_qdrant.encoders.bound import BoundEncoder
+from crl_qdrant.errors import CriterionError
+from crl_qdrant.manifest import IMAGE_VECTOR, Manifest, StoredCriterion
+from crl_qdrant.stored_projection import StoredProjection
+from crl_qdrant.stores import Store
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["context", "new_version"]
+
+_FEWEST_DIMENSIONS: Final = 2
+_MEAN_OF: Final = 100_000
+
+
+def new_version(criterion: Criterion, manifest: Manifest, encoder: BoundEncoder, store: Store) -> StoredCriterion:
+    """A version of a criterion, without its named vector.
+
+    Args:
+        criterion: with embeddings or without; those of the same words in the same prompts are taken from the manifest.
+        manifest: the collection's, with the other criteria.
+        encoder: what embeds the words.
+        store: where the mean of the images comes from, where the options need it.
+
+    Raises:
+        CriterionError: the words cannot tell images apart, a suppressed criterion is not there, or there are no images.
+        EmbeddingError: the criterion brings embeddings of another dimension.
+        EncoderError: it brings none, and the collection has no encoder.
+    """
+    embedded = criterion.with_embeddings(_embeddings(criterion, manifest, encoder))
+    others = {name: stored.criterion for name, stored in manifest.criteria.items()}
+    projection = _projected(embedded, others, lambda: _image_mean(store, manifest.dimension))
+    return StoredCriterion(embedded, projection, _free_vector(criterion.name, manifest), context(embedded, others))
+
+
+def _suppressed_by(criterion: Criterion, others: Mapping[str, Criterion]) -> dict[str, Criterion]:
+    """The criteria whose directions a criterion takes out of the images.
+
+    Args:
+        criterion: the criterion.
+        others: the collection's criteria by name, with embeddings; it may itself be among them.
+
+    Raises:
+        CriterionError: it names one that is not there.
+    """
+    rest = {name: each for name, each in others.items() if name != criterion.name}
+    wanted = criterion.options.suppress
+    if wanted == "others":
+        return rest
+    unknown = [name for name in wanted if name not in rest]
+    if unknown:
+        raise CriterionError(
+            f"criterion {criterion.name!r} suppresses {unknown[0]!r}, which is not defined; "
+            f"there are: {', '.join(rest) or 'none'}"
+        )
+    return {name: rest[name] for name in wanted}
+
+
+def context(criterion: Criterion, others: Mapping[str, Criterion]) -> str:
+    """What changes when the criteria that this one suppresses do: "" where it suppresses none."""
+    embeddings = [each.embeddings for each in _suppressed_by(criterion, others).values() if each.embeddings is not None]
+    digests = sorted(hashlib.sha256(np.ascontiguousarray(each).tobytes()).hexdigest() for each in embeddings)
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16] if digests else ""
+
+
+def _projected(
+    criterion: Criterion, others: Mapping[str, Criterion], image_mean: Callable[[], Float32Array | None]
+) -> StoredProjection:
+    import torch
+
+    from crl_qdrant.projection import leading_directions, projection_of
+
+    options = criterion.options
+    mean: Tensor | None = None
+    if options.needs_images:
+        found = image_mean()
+        if found is None:
+            raise CriterionError(
+                f'criterion {criterion.name!r} needs the mean of the images (center="both" or tangent), and the '
+                "collection is empty; add images first"
+            )
+        mean = torch.tensor(found)
+    suppressed = [torch.tensor(each.embeddings) for each in _suppressed_by(criterion, others).values()]
+    away = leading_directions(suppressed, options.suppress_rank) if suppressed else None
+    texts = torch.tensor(criterion.embeddings)
+    made = projection_of(texts, options, image_mean=mean, suppressed=away)
+    # sharpened representations have K dimensions, of a span that may be smaller
+    spanned = int(torch.linalg.matrix_rank(made.matrix)) if options.sharpen and made.rank else made.rank
+    if spanned < _FEWEST_DIMENSIONS:
+        raise CriterionError(
+            f"the words of criterion {criterion.name!r} span {spanned} dimension(s), and in fewer than two "
+            'every image is simply for or against; use more words, or preset="paper"'
+        )
+    words = None if made.words is None else np.asarray(made.words.numpy())
+    return StoredProjection(np.asarray(made.matrix.numpy()), np.asarray(made.offset.numpy()), made.sharpen, words)
+
+
+def _embeddings(criterion: Criterion, manifest: Manifest, encoder: BoundEncoder) -> Float32Array:
+    embeddings = criterion.embeddings
+    lineage = manifest.lineages.get(criterion.name)
+    if embeddings is None and lineage is not None:
+        known = (version.criterion for version in lineage.versions)
+        embeddings = next((each.embeddings for each in known if each.same_words(criterion)), None)
+    if embeddings is None:
+        rows = encoder.encode_texts(criterion.texts, purpose="embed a criterion's words")
+        embeddings = rows.reshape(len(criterion.prompts), len(criterion.words), -1).mean(axis=0)
+    what = f"the embeddings of criterion {criterion.name!r}"
+    return unit_rows(embeddings, rows=len(criterion.words), dimension=manifest.dimension, what=what)
+
+
+def _image_mean(store: Store, dimension: int) -> Float32Array | None:
+    """The mean embedding [d] of the collection's images, of the first 100,000; None where there are none."""
+    total, number = np.zeros(dimension), 0
+    for ids, embeddings in store.scroll(vector=IMAGE_VECTOR):
+        total += embeddings.sum(axis=0, dtype=np.float64)
+        number += len(ids)
+        if number >= _MEAN_OF:
+            break
+    return (total / number).astype(np.float32) if number else None
+
+
+def _free_vector(name: str, manifest: Manifest) -> str:
+    """A named vector for a new version: `crl_<name>` for the first, then with a number that only rises.
+
+    A name that came back would let a search that read the manifest some seconds ago meet another version's vectors.
+    """
+    taken, number = manifest.vectors_in_use(), 1
+    lineage = manifest.lineages.get(name)
+    if lineage is not None:
+        used = [*lineage.retired, *(version.vector for version in lineage.versions)]
+        number = 1 + max(int(vector.partition("~")[2] or 1) for vector in used)
+        if not lineage.current.has_vector and not lineage.retired:
+            return lineage.current.vector
+    while (vector := f"crl_{name}" + (f"~{number}" if number > 1 else "")) in taken:
+        number += 1
+    return vector
