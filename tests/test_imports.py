@@ -20,6 +20,7 @@ LAYERS = [
     {"errors", "checks", "device", "progress"},
     {"points", "embeddings", "images"},
     {"items"},
+    {"vocabulary"},
     {"criterion"},
     {"projection", "encoders", "stores", "manifest"},
     {"lifecycle", "search", "ingest"},
