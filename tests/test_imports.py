@@ -18,13 +18,13 @@ ROOT = PACKAGE.parent
 # Each layer may import from those above it in this list, and from its own.
 LAYERS = [
     {"errors", "checks", "device", "progress"},
-    {"points", "embeddings", "images"},
+    {"points", "embeddings", "images", "vocabulary"},
     {"items"},
     {"options", "stored_projection"},
     {"criterion"},
     {"projection", "encoders", "stores", "manifest"},
     {"definition"},
-    {"lifecycle", "search", "ingest"},
+    {"wording", "lifecycle", "search", "ingest"},
     {"catalogs", "evaluation"},
     {"collection"},
     {"aio"},
