@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         MissingPackageError,
         NotFoundError,
         StoreError,
+        VocabularyError,
     )
     from crl_qdrant.items import Item, Rejected, Report
     from crl_qdrant.manifest import CriterionState
@@ -99,6 +100,7 @@ __all__ = [
     "Rejected",
     "Report",
     "StoreError",
+    "VocabularyError",
     "WordShare",
     "__version__",
 ]

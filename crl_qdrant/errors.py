@@ -11,6 +11,7 @@ CRLError
 ├── ExistsError                     a collection or criterion of that name is there already
 ├── EncoderError                    no encoder, an encoder that cannot be loaded, or one that gives unusable output
 │   └── EncoderMismatchError        not the encoder that wrote the collection
+├── VocabularyError                 a language model gave no words for a criterion: what happened, and what to do
 ├── MissingPackageError (ImportError)   an optional package is not installed; the message has the pip line
 └── StoreError                      the vector store refused or could not be reached
     ├── LockedError                 another process, or another object of this one, holds the directory
@@ -35,6 +36,7 @@ __all__ = [
     "MissingPackageError",
     "NotFoundError",
     "StoreError",
+    "VocabularyError",
 ]
 
 
@@ -80,6 +82,10 @@ class EncoderError(CRLError):
 
 class EncoderMismatchError(EncoderError):
     """Not the encoder that wrote the collection."""
+
+
+class VocabularyError(CRLError):
+    """Words for a criterion could not be had."""
 
 
 class MissingPackageError(CRLError, ImportError):

@@ -110,6 +110,7 @@ from PIL import Image
 from qdrant_client import QdrantClient, models
 
 from crl_qdrant import CRLCollection, Criterion, Encoder, Hit, Item, Report
+from crl_qdrant.vocabulary import LanguageModel, WordSource
 
 
 class Mine:
@@ -135,6 +136,14 @@ hits: list[Hit] = products.search("q.jpg", criterion="fabric", limit=3, query_fi
 hits = products.search(embedding=[1.0, 2.0, 3.0], with_payload=["colour"])
 hits = products.search(like=7)
 key: int | str = hits[0].id
+
+
+def mine(name: str, *, n_words: int | None = None, domain: str | None = None) -> list[str]:
+    return ["flat", "stiletto"]
+
+
+sources: list[WordSource] = [LanguageModel(api_key="mine"), mine]
+words: list[str] = sources[0]("heel", n_words=30, domain="women's shoes")
 """,
         encoding="utf-8",
     )
