@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from crl_qdrant.options import Options, PRESETS
     from crl_qdrant.points import id_of_key
     from crl_qdrant.search import Explanation, Hit, Hits, Plan, Query, WordShare
+    from crl_qdrant.vocabulary import LanguageModel, packaged_names, packaged_words
 
 __version__ = "0.1.0"
 
@@ -56,6 +57,9 @@ _HOMES: Final = {
     "Plan": "search",
     "Query": "search",
     "WordShare": "search",
+    "LanguageModel": "vocabulary",
+    "packaged_names": "vocabulary",
+    "packaged_words": "vocabulary",
     "Options": "options",
     "PRESETS": "options",
     "id_of_key": "points",
@@ -89,11 +93,14 @@ __all__ = [
     "ImageError",
     "InputError",
     "Item",
+    "LanguageModel",
     "LockedError",
     "ManifestError",
     "MissingPackageError",
     "NotFoundError",
     "Options",
+    "packaged_names",
+    "packaged_words",
     "Plan",
     "PRESETS",
     "Query",

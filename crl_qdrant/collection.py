@@ -31,6 +31,8 @@ from crl_qdrant.search import Hit, Hits, Plan, Query
 from crl_qdrant.search.resident import Resident
 from crl_qdrant.search.searcher import Searcher
 from crl_qdrant.stores import create_store, Location, open_store, Store, WithPayload
+from crl_qdrant.vocabulary import WordSource
+from crl_qdrant.wording import worded
 
 __all__ = ["CRLCollection", "CollectionInfo", "CriterionInfo"]
 
@@ -371,20 +373,67 @@ class CRLCollection:
         """
         return self._criteria.find(name).criterion
 
-    def define(self, criterion: Criterion) -> None:
+    def define(
+        self,
+        /,
+        criterion: Criterion | str,
+        words: Sequence[str] | WordSource | None = None,
+        *,
+        prompt: str | Sequence[str] = "",
+        n_words: int | None = None,
+        domain: str | None = None,
+        anew: bool = False,
+        preset: str | None = None,
+        **options: Any,
+    ) -> Criterion:
         """Keep a criterion with the collection; it can be searched by at once. Defining the same again is no change.
 
+        A criterion that is materialised and is now defined otherwise goes on being searched by as it was, until
+        `materialize` has built its new named vector beside the old one and changed over.
+
+        Args:
+            criterion: a name, or a ready `Criterion`, which then says all of the following.
+            words: its words, or what gives them: a `LanguageModel` or any function of its signature. None: the words
+                that the collection has for this name, else a packaged list, else a `LanguageModel()`.
+            prompt, preset, options: as in `Criterion`.
+            n_words: how many words, of a packaged list or from a language model.
+            domain: what the objects are ("women's shoes"); it is said to the language model, which is then asked also
+                where there is a packaged list.
+            anew: ask again for words that the collection has: a language model is otherwise asked once.
+
+        Returns:
+            The criterion as it is kept, with its words' embeddings.
+
         Raises:
-            ExistsError: a materialised criterion of that name has other words, prompt, options or embeddings.
-            CriterionError: the words' embeddings all point the same way, so nothing can be told apart by them.
+            VocabularyError: a language model is needed, and gives no words.
+            CriterionError: words or options that cannot be; the words' embeddings all point the same way, so nothing
+                can be told apart by them; a criterion to suppress that is not defined; the mean of the images is
+                needed, and there are none.
             EmbeddingError: the criterion brings embeddings of another dimension.
             EncoderError: it brings none, and the collection has no encoder.
             StoreError: the store refused.
         """
-        if not isinstance(criterion, Criterion):
-            raise InputError(f"define takes a Criterion, got {type(criterion).__name__}")
         with self._write_lock:
-            self._criteria.define(criterion)
+            if isinstance(criterion, str):
+                self._criteria.refresh()
+                known = self.criteria.get(criterion)
+                criterion = worded(
+                    criterion,
+                    words,
+                    prompt=prompt,
+                    n_words=n_words,
+                    domain=domain,
+                    anew=anew,
+                    preset=preset,
+                    options=options,
+                    known=known,
+                    encoder=self._encoder,
+                )
+            elif not isinstance(criterion, Criterion):
+                raise InputError(f"define takes a name or a Criterion, got {type(criterion).__name__}")
+            elif words is not None or prompt or n_words or domain or anew or preset or options:
+                raise InputError("define takes words, prompt and options with a name; a Criterion has its own")
+            return self._criteria.define(criterion)
 
     def materialize(self, name: str, *, batch_size: int = 1024, progress: bool | None = None) -> int:
         """Write a criterion's conditional representations as the named vector `crl_<name>`, for fast search.

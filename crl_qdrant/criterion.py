@@ -157,7 +157,9 @@ def _checked_options(name: str, preset: str, options: Mapping[str, Any], *, word
 
 
 def _checked_prompts(name: str, prompt: str | Sequence[str]) -> tuple[str, ...]:
-    prompts = (prompt or f"objects with the {name} of {{}}",) if isinstance(prompt, str) else tuple(prompt)
+    prompts = (
+        (prompt or f"objects with the {name.replace('_', ' ')} of {{}}",) if isinstance(prompt, str) else tuple(prompt)
+    )
     for each in prompts:
         if not isinstance(each, str) or each.count("{}") != 1:
             raise CriterionError(

@@ -19,7 +19,7 @@ from crl_qdrant.stores import Store
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["context", "new_version"]
+__all__ = ["context", "embedded_words", "new_version"]
 
 _FEWEST_DIMENSIONS: Final = 2
 _MEAN_OF: Final = 100_000
@@ -114,10 +114,19 @@ def _embeddings(criterion: Criterion, manifest: Manifest, encoder: BoundEncoder)
         known = (version.criterion for version in lineage.versions)
         embeddings = next((each.embeddings for each in known if each.same_words(criterion)), None)
     if embeddings is None:
-        rows = encoder.encode_texts(criterion.texts, purpose="embed a criterion's words")
-        embeddings = rows.reshape(len(criterion.prompts), len(criterion.words), -1).mean(axis=0)
+        return embedded_words(criterion, encoder)
     what = f"the embeddings of criterion {criterion.name!r}"
     return unit_rows(embeddings, rows=len(criterion.words), dimension=manifest.dimension, what=what)
+
+
+def embedded_words(criterion: Criterion, encoder: BoundEncoder) -> Float32Array:
+    """Embeddings [K, d] of a criterion's words by an encoder, the mean over its prompts, unit rows.
+
+    Raises:
+        EncoderError: there is no encoder, or it failed.
+    """
+    rows = encoder.encode_texts(criterion.texts, purpose="embed a criterion's words")
+    return encoder.unit(rows.reshape(len(criterion.prompts), len(criterion.words), -1).mean(axis=0))
 
 
 def _image_mean(store: Store, dimension: int) -> Float32Array | None:

@@ -130,11 +130,13 @@ class Criteria:
 
     # ------------------------------------------------------------------- changes
 
-    def define(self, criterion: Criterion) -> None:
-        """Keep a criterion; the same one again is no change."""
+    def define(self, criterion: Criterion) -> Criterion:
+        """Keep a criterion, which is given back with its words embedded; the same one again is no change."""
         self.refresh()
         self._define(criterion)
         self._update_dependents(criterion.name)
+        lineage = self._manifest.lineages[criterion.name]
+        return (lineage.pending or lineage.current).criterion
 
     def _define(self, criterion: Criterion) -> None:
         lineage = self._manifest.lineages.get(criterion.name)
@@ -182,7 +184,7 @@ class Criteria:
             # a vector of that name is what an interrupted drop, or an interrupted beginning, has left: not ours to fill
             self._store.drop_vector(version.vector)
             self._store.create_vector(version.vector, version.rank)
-            # from here on new points carry the vector, so that what is left to fill only gets less
+            # from now on new points carry the vector, so that what is left to fill only gets less
             self._remember_version(version.in_state(CriterionState.BUILDING))
         lacking = models.Filter(
             must=[models.HasVectorCondition(has_vector=IMAGE_VECTOR)],

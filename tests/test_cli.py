@@ -76,7 +76,7 @@ def test_from_a_catalogue_to_hits(crl: Run, catalog: Path) -> None:
     assert "defined" in crl("criteria", "list")[1]
     assert crl("materialize", "colour")[1] == "criterion colour: 12 points written\n"
     assert json.loads(crl("materialize", "colour", "--json")[1]) == {"criterion": "colour", "written": 0}
-    assert "5 words in the prompt “{} goods”" in crl("criteria", "show", "colour")[1]
+    assert "5 words in “{} goods”" in crl("criteria", "show", "colour")[1]
     shown = json.loads(crl("criteria", "show", "colour", "--json")[1])
     assert shown["words"] == ["black", "white", "red", "blue", "green"]
     (listed,) = json.loads(crl("criteria", "list", "--json")[1])
@@ -133,7 +133,7 @@ def test_a_folder_of_images(crl: Run, catalog: Path) -> None:
         ),
         (["search", "photos/1.png"], "there is no collection 'products' in data; there is none at all"),
         (["search", "--text", "x", "--where", "colour"], "no collection"),
-        (["criteria", "add", "colour", "red"], "needs at least two different words"),
+        (["criteria", "add", "colour", "red", "--ask"], "give words, or --ask for them, not both"),
         (["criteria", "add", "colour", "--words-file", "gone.txt"], "gone.txt cannot be read"),
         (["info", "--location", "http://127.0.0.1:9"], "the Qdrant server cannot be reached"),
     ],

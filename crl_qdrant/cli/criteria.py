@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,18 +22,24 @@ Name = Annotated[str, typer.Argument(help="The criterion's name.")]
 @app.command("add")
 def add(
     name: Name,
-    words: Annotated[list[str] | None, typer.Argument(help="Its words.")] = None,
+    words: Annotated[list[str] | None, typer.Argument(help="Its words; none: a packaged list.")] = None,
     words_file: Annotated[Path | None, typer.Option(help="A text file with one word or phrase on each line.")] = None,
-    prompt: Annotated[str, typer.Option(help="The sentence a word is embedded in; {} stands for the word.")] = "",
-    weighting: Annotated[float, typer.Option(help="Exponent of the singular values; 1 is the paper.")] = 1.0,
-    center: Annotated[bool, typer.Option(help="Take the mean of the words' embeddings out first.")] = False,
-    energy: Annotated[float, typer.Option(help="Share of the squared singular values to keep.")] = 1.0,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask a language model for the words.")] = False,
+    domain: Annotated[str | None, typer.Option(help="What the objects are, for the language model.")] = None,
+    n_words: Annotated[int | None, typer.Option(help="How many words of a list or language model.")] = None,
+    prompt: Annotated[
+        list[str] | None, typer.Option(help="The sentence a word is embedded in, {} for the word; may be repeated.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help='How words become a projection; "paper" is R = I Tᵀ.')] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", help="One option, as in sharpen=0.5; may be repeated.")
+    ] = None,
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
 ) -> None:
-    """Define a criterion by its words."""
-    from crl_qdrant import Criterion
+    """Define a criterion, or define it otherwise. A materialised one changes over with the next materialize."""
+    from crl_qdrant import LanguageModel
 
     given = list(words or [])
     if words_file is not None:
@@ -41,10 +48,34 @@ def add(
         except (OSError, UnicodeDecodeError) as error:
             raise CriterionError(f"{words_file} cannot be read: {error}") from error
         given += [line.strip() for line in lines if line.strip()]
-    criterion = Criterion(name, given, prompt=prompt, weighting=weighting, center=center, energy=energy)
+    if ask and given:
+        raise CriterionError("give words, or --ask for them, not both")
     with open_collection(collection, location, device) as products:
-        products.define(criterion)
-    typer.echo(f"criterion {name}: {len(criterion.words)} words")
+        kept = products.define(
+            name,
+            LanguageModel() if ask else given or None,
+            prompt=prompt or "",
+            domain=domain,
+            n_words=n_words,
+            anew=ask,
+            preset=preset,
+            **dict(map(_option, option or [])),
+        )
+        waits = any(each.name == name and each.pending for each in products.info().criteria)
+    typer.echo(f"criterion {name}: {len(kept.words)} words")
+    if waits:
+        typer.echo(f"searches use the old version until: crl-qdrant materialize {name}", err=True)
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """The name and value in "sharpen=0.5": the value as JSON where it is, else a text."""
+    name, found, value = text.partition("=")
+    if not found:
+        raise CriterionError(f"an option is name=value, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
 
 
 @app.command("list")
@@ -60,7 +91,10 @@ def list_criteria(location: Location = "./data", collection: Collection = "produ
 
     table = Table("criterion", "words", "dimensions", "state", "points")
     for each in criteria:
-        table.add_row(each.name, str(len(each.words)), str(each.rank), each.state.value, str(each.points))
+        state = (
+            each.state.value + (", change pending" if each.pending else "") + (", outdated" if each.outdated else "")
+        )
+        table.add_row(each.name, str(len(each.words)), str(each.rank), state, str(each.points))
     Console().print(table)
 
 
@@ -74,8 +108,23 @@ def show(
     if as_json:
         print_json({key: value for key, value in criterion.to_dict().items() if key != "embeddings"})
         return
-    typer.echo(f"{criterion.name}: {len(criterion.words)} words in the prompt “{criterion.prompt}”")
+    prompts = ", ".join(f"“{prompt}”" for prompt in criterion.prompts)
+    typer.echo(f"{criterion.name}: {len(criterion.words)} words in {prompts}")
+    typer.echo(str(criterion.options))
     typer.echo(", ".join(criterion.words))
+
+
+@app.command("rename")
+def rename(
+    name: Name,
+    new_name: Annotated[str, typer.Argument(help="Its new name.")],
+    location: Location = "./data",
+    collection: Collection = "products",
+) -> None:
+    """Give a criterion another name."""
+    with open_collection(collection, location) as products:
+        products.rename_criterion(name, new_name)
+    typer.echo(f"criterion {name} is now {new_name}")
 
 
 @app.command("drop")

@@ -1,0 +1,79 @@
+"""Words for a criterion that was asked for by its name: from the user, a packaged list, or a language model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from crl_qdrant.criterion import Criterion
+from crl_qdrant.definition import embedded_words
+from crl_qdrant.encoders.bound import BoundEncoder
+from crl_qdrant.errors import InputError
+from crl_qdrant.vocabulary import LanguageModel, packaged_words, WordSource
+
+__all__ = ["worded"]
+
+_NEAR: Final = 0.995
+"""Cosine from which two texts are one to the encoder: "t shirt" and "t-shirt"."""
+
+
+def worded(
+    name: str,
+    words: Sequence[str] | WordSource | None,
+    *,
+    prompt: str | Sequence[str],
+    n_words: int | None,
+    domain: str | None,
+    anew: bool,
+    preset: str | None,
+    options: dict[str, Any],
+    known: Criterion | None,
+    encoder: BoundEncoder,
+) -> Criterion:
+    """The criterion that a name, and what else was said of it, stands for.
+
+    Words are, in this order: those given, those that the collection has for this name already, those of the source
+    given, a packaged list, and what a language model answers. Of a source's words that the encoder cannot tell apart,
+    the first is kept.
+
+    Args:
+        name, words, prompt, n_words, domain, anew, preset, options: as `CRLCollection.define` has them.
+        known: the criterion of this name that the collection has.
+        encoder: the collection's.
+
+    Raises:
+        VocabularyError: a language model is needed, and gives none.
+        CriterionError: words or options that cannot be.
+    """
+    if words is not None and not callable(words):
+        if n_words is not None or domain is not None:
+            raise InputError("n_words and domain are for words from a list or a language model, and words were given")
+        return Criterion(name, words, prompt=prompt, preset=preset or "default", **options)
+    if known is not None and not anew:
+        again = known.with_options(preset, **options) if preset is not None or options else known
+        return again if not prompt else Criterion(name, known.words, prompt=prompt, **again.options.to_dict())
+    packaged = packaged_words(name) if words is None and domain is None else None
+    if packaged is not None:
+        return Criterion(name, packaged[:n_words], prompt=prompt, preset=preset or "default", **options)
+    source = words if words is not None else LanguageModel()
+    answered = Criterion(
+        name, source(name, n_words=n_words, domain=domain), prompt=prompt, preset=preset or "default", **options
+    )
+    return _without_twins(answered, encoder) if encoder.exists else answered
+
+
+def _without_twins(criterion: Criterion, encoder: BoundEncoder) -> Criterion:
+    """The criterion, embedded, without words whose embeddings are nearly those of an earlier word."""
+    embeddings = embedded_words(criterion, encoder)
+    cosines = embeddings @ embeddings.T
+    kept: list[int] = []
+    for row in range(len(criterion.words)):
+        if not kept or cosines[row, kept].max() < _NEAR:
+            kept.append(row)
+    return Criterion(
+        criterion.name,
+        [criterion.words[row] for row in kept],
+        prompt=criterion.prompts,
+        embeddings=embeddings[kept],
+        **criterion.options.to_dict(),
+    )
