@@ -117,8 +117,9 @@ class CRLCollection:
             name: letters, digits, "_", "-" and ".".
             location: a directory (Qdrant Edge), ":memory:" (gone with the process), the http(s) URL of a Qdrant
                 server (its API key is read from QDRANT_API_KEY), or a ready `QdrantClient`.
-            encoder: "open_clip:<model>/<pretrained tag or checkpoint path>", "demo", an object with
-                `encode_images`, `encode_texts`, `dimension` and `name`; None where you bring all embeddings.
+            encoder: "open_clip:<model>/<pretrained tag or checkpoint path>", "transformers:<repository or folder>",
+                "demo", an object with `encode_images`, `encode_texts`, `dimension` and `name`; None where you bring
+                all embeddings.
             dimension: d of the embeddings, where there is no encoder.
             device: "auto", "cpu", "cuda" or "cuda:N", for the encoder and for exact search.
             scan_memory: bytes of the device's memory that exact search may take for the raw embeddings.

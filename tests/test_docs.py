@@ -7,6 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import open_clip
 import pytest
 
 from crl_qdrant.cli.app import main
@@ -71,6 +72,15 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_page_is_linked_from_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert all(f"docs/{page.name}" in readme for page in (ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_checkpoints_of_open_clip_exist(page: Path) -> None:
+    for model, tag in re.findall(r"open_clip:([\w-]+)/([\w-]+)", page.read_text(encoding="utf-8")):
+        checkpoint = open_clip.get_pretrained_cfg(model, tag)
+        assert checkpoint, f"{model}/{tag}"
+        architecture = open_clip.get_model_config(model)
+        assert bool(checkpoint.get("quick_gelu")) == bool(architecture.get("quick_gelu")), f"{model}/{tag}"
 
 
 def test_the_composed_server_is_recent_and_guarded() -> None:

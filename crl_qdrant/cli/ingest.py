@@ -31,7 +31,10 @@ def ingest(
         Path | None, typer.Option(help="A .npy file [N, d] with one embedding for each row, instead of an encoder.")
     ] = None,
     encoder: Annotated[
-        str | None, typer.Option(help='For a new collection: "demo" or "open_clip:<model>/<pretrained>".')
+        str | None,
+        typer.Option(
+            help='For a new collection: "demo", "open_clip:<model>/<pretrained>" or "transformers:<repository>".'
+        ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Items embedded and written at once.")] = 128,
     stop_on_error: Annotated[bool, typer.Option(help="Stop at the first item that cannot be stored.")] = False,
@@ -89,7 +92,8 @@ def _open_or_create(
         if encoder is None and dimension is None:
             raise InputError(
                 f"there is no collection {collection!r} in {location} yet; to make it say what embeds its images: "
-                "--encoder demo, --encoder open_clip:<model>/<pretrained>, or --embeddings FILE.npy"
+                "--encoder demo, --encoder open_clip:<model>/<pretrained>, --encoder transformers:<repository>, "
+                "or --embeddings FILE.npy"
             ) from None
         size = None if encoder is not None else dimension
         return CRLCollection.create(collection, location=location, encoder=encoder, dimension=size, device=device)

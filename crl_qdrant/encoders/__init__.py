@@ -15,8 +15,9 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
     """The encoder that a name stands for; an encoder object is checked and given back.
 
     Args:
-        encoder: "open_clip:<model>/<pretrained tag or checkpoint path>", "demo" (the small model that ships with
-            the package), or any object with `encode_images`, `encode_texts`, `dimension` and `name`.
+        encoder: "open_clip:<model>/<pretrained tag or checkpoint path>", "transformers:<repository or folder>",
+            "demo" (the small model that ships with the package), or any object with `encode_images`,
+            `encode_texts`, `dimension` and `name`.
         device: "auto", "cpu", "cuda" or "cuda:N"; an object chooses its own.
 
     Raises:
@@ -44,8 +45,13 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
         from crl_qdrant.encoders.open_clip import OpenClipEncoder
 
         return OpenClipEncoder(_absolute(source), device=device)
+    if kind == "transformers" and source:
+        from crl_qdrant.encoders.transformers import TransformersEncoder
+
+        return TransformersEncoder(str(Path(source).resolve()) if Path(source).is_dir() else source, device=device)
     raise EncoderError(
-        f'unknown encoder "{encoder}"; use "open_clip:<model>/<pretrained tag or checkpoint path>", "demo", '
+        f'unknown encoder "{encoder}"; use "open_clip:<model>/<pretrained tag or checkpoint path>", '
+        '"transformers:<repository or folder>", "demo", '
         "or an object with encode_images, encode_texts, dimension and name"
     )
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from PIL.Image import Image
 
 from crl_qdrant.device import choose_device
 from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.encoders.batches import batches, embedded
 from crl_qdrant.errors import EncoderError, MissingPackageError
 
 if TYPE_CHECKING:
@@ -75,21 +75,16 @@ class OpenClipEncoder:
         """Embeddings [N, d], float32, unit rows, of images or of what `preprocess` made of them."""
         import torch
 
-        batches = (torch.stack(batch) for batch in _batches(map(self.preprocess, images), self._batch_size))
-        return self._encode(self._model.encode_image, (batch.to(self._device, self._dtype) for batch in batches))
+        stacks = (torch.stack(batch) for batch in batches(map(self.preprocess, images), self._batch_size))
+        return self._encode(self._model.encode_image, (stack.to(self._device, self._dtype) for stack in stacks))
 
     def encode_texts(self, texts: Sequence[str]) -> Float32Array:
         """Embeddings [K, d], float32, unit rows."""
-        tokens = (self._tokenizer(batch).to(self._device) for batch in _batches(iter(texts), self._batch_size))
+        tokens = (self._tokenizer(batch).to(self._device) for batch in batches(texts, self._batch_size))
         return self._encode(self._model.encode_text, tokens)
 
-    def _encode(self, tower: Any, batches: Iterator[Tensor]) -> Float32Array:
-        import torch
-        from torch.nn import functional
-
-        with torch.inference_mode():
-            # each batch leaves the device at once, so that only one is held there
-            rows = [functional.normalize(tower(batch).float(), dim=-1).cpu().numpy() for batch in batches]
+    def _encode(self, tower: Any, inputs: Iterable[Tensor]) -> Float32Array:
+        rows = embedded(tower, inputs)
         return np.concatenate(rows) if rows else np.empty((0, self.dimension), dtype=np.float32)
 
 
@@ -119,8 +114,3 @@ def _split(source: str) -> tuple[str, str | None]:
             f"its tags are {', '.join(tags) or 'none'}"
         )
     return model_name, pretrained
-
-
-def _batches(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    while batch := list(islice(items, size)):
-        yield batch
