@@ -23,7 +23,7 @@ from crl_qdrant.images import ImageInput
 from crl_qdrant.ingest import Writer
 from crl_qdrant.items import Item, OnError, Report
 from crl_qdrant.lifecycle import Criteria
-from crl_qdrant.manifest import CriterionState, IMAGE_VECTOR, Manifest
+from crl_qdrant.manifest import CriterionState, Manifest, RawVector
 from crl_qdrant.options import Options
 from crl_qdrant.points import point_id, PointId
 from crl_qdrant.progress import progress_bar
@@ -142,10 +142,10 @@ class CRLCollection:
         size = whole_number("dimension", size, least=2)
         if size > 65_536:
             raise InputError(f"dimension must be at most 65536, got {size}")
-        manifest = Manifest(loaded.name if loaded else None, size, {})
+        manifest = Manifest(RawVector(loaded.name if loaded else None, size), {})
         bound = BoundEncoder(name, manifest.encoder, size, encoder=loaded, device=device)
-        store = create_store(location, name, {IMAGE_VECTOR: size}, manifest.to_entry())
-        resident = Resident(store, manifest.dimension, device, scan_memory)
+        store = create_store(location, name, {manifest.raw.vector: size}, manifest.to_entry())
+        resident = Resident(store, manifest.raw, device, scan_memory)
         return cls(name, store, Criteria(name, store, manifest, bound, device), bound, resident)
 
     @classmethod
@@ -186,7 +186,7 @@ class CRLCollection:
         except BaseException:
             store.close()
             raise
-        resident = Resident(store, manifest.dimension, device, scan_memory)
+        resident = Resident(store, manifest.raw, device, scan_memory)
         return cls(name, store, Criteria(name, store, manifest, bound, device), bound, resident)
 
     def __enter__(self) -> CRLCollection:
@@ -313,7 +313,7 @@ class CRLCollection:
             writer = Writer(
                 self._store,
                 encoder=self._encoder,
-                dimension=self._manifest.dimension,
+                raw=self._manifest.raw,
                 criterion_vectors=self._criteria.vectors,
                 on_written=self._resident.put,
             )
@@ -511,12 +511,12 @@ class CRLCollection:
         """
         stored = None if criterion is None else self._criteria.find(criterion)
         named = stored is not None and stored.state is CriterionState.MATERIALIZED
-        vector = stored.vector if stored is not None and named else IMAGE_VECTOR
+        vector = stored.vector if stored is not None and named else self._manifest.raw.vector
         ids: list[PointId] = []
         pages: list[Float32Array] = []
         for page_ids, rows in self._store.scroll(vector=vector, query_filter=query_filter):
             ids += page_ids
-            pages.append(rows if stored is None or named else self._criteria.project(stored, rows))
+            pages.append(rows if stored is None or named else self._criteria.projector.project(stored, rows))
         width = self._manifest.dimension if stored is None else stored.rank
         return ids, np.concatenate(pages) if pages else np.empty((0, width), dtype=np.float32)
 

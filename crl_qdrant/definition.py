@@ -12,7 +12,7 @@ from crl_qdrant.criterion import Criterion
 from crl_qdrant.embeddings import Float32Array, unit_rows
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError
-from crl_qdrant.manifest import IMAGE_VECTOR, Manifest, StoredCriterion
+from crl_qdrant.manifest import Manifest, RawVector, StoredCriterion
 from crl_qdrant.stored_projection import StoredProjection
 from crl_qdrant.stores import Store
 
@@ -41,7 +41,7 @@ def new_version(criterion: Criterion, manifest: Manifest, encoder: BoundEncoder,
     """
     embedded = criterion.with_embeddings(_embeddings(criterion, manifest, encoder))
     others = {name: stored.criterion for name, stored in manifest.criteria.items()}
-    projection = _projected(embedded, others, lambda: _image_mean(store, manifest.dimension))
+    projection = _projected(embedded, others, lambda: _image_mean(store, manifest.raw))
     return StoredCriterion(embedded, projection, _free_vector(criterion.name, manifest), context(embedded, others))
 
 
@@ -129,10 +129,10 @@ def embedded_words(criterion: Criterion, encoder: BoundEncoder) -> Float32Array:
     return encoder.unit(rows.reshape(len(criterion.prompts), len(criterion.words), -1).mean(axis=0))
 
 
-def _image_mean(store: Store, dimension: int) -> Float32Array | None:
+def _image_mean(store: Store, raw: RawVector) -> Float32Array | None:
     """The mean embedding [d] of the collection's images, of the first 100,000; None where there are none."""
-    total, number = np.zeros(dimension), 0
-    for ids, embeddings in store.scroll(vector=IMAGE_VECTOR):
+    total, number = np.zeros(raw.dimension), 0
+    for ids, embeddings in store.scroll(vector=raw.vector):
         total += embeddings.sum(axis=0, dtype=np.float64)
         number += len(ids)
         if number >= _MEAN_OF:

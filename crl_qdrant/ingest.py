@@ -22,7 +22,7 @@ from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CRLError, EncoderError, InputError
 from crl_qdrant.images import decode, read_bytes
 from crl_qdrant.items import Item, OnError, Rejected, Report, SOURCE_KEY
-from crl_qdrant.manifest import IMAGE_VECTOR
+from crl_qdrant.manifest import RawVector
 from crl_qdrant.points import checked_payload, Payload, point_id, PointId
 from crl_qdrant.progress import Advance
 from crl_qdrant.stores import Store
@@ -62,13 +62,13 @@ class Writer:
         store: Store,
         *,
         encoder: BoundEncoder,
-        dimension: int,
+        raw: RawVector,
         criterion_vectors: Callable[[Float32Array], Mapping[str, Float32Array]],
         on_written: Callable[[Sequence[PointId], Float32Array], None],
     ) -> None:
         self._store = store
         self._encoder = encoder
-        self._dimension = dimension
+        self._raw = raw
         self._criterion_vectors = criterion_vectors
         self._on_written = on_written
 
@@ -156,7 +156,7 @@ class Writer:
         payload.pop(SOURCE_KEY, None)  # a payload that came out of a hit speaks of what was stored then
         embedding = None
         if item.embedding is not None:
-            embedding = unit_vector(item.embedding, what="the embedding", dimension=self._dimension)
+            embedding = unit_vector(item.embedding, what="the embedding", dimension=self._raw.dimension)
         elif item.image is None:
             raise InputError("there is neither an image nor an embedding")
         elif not self._encoder.exists:
@@ -194,7 +194,7 @@ class Writer:
 
     def _upsert(self, ready: list[_Prepared], report: Report, on_error: OnError) -> CRLError | None:
         """Embed and write; what the encoder makes nothing of is rejected, or given back where that stops all."""
-        embeddings = np.empty((len(ready), self._dimension), dtype=np.float32)
+        embeddings = np.empty((len(ready), self._raw.dimension), dtype=np.float32)
         from_images = [index for index, each in enumerate(ready) if each.image is not None]
         if from_images:
             images = [each.image for each in ready if each.image is not None]
@@ -216,7 +216,7 @@ class Writer:
             return stop
         embeddings = unit_rows(embeddings[usable], what="the embeddings")
         ids = [each.id for each in ready]
-        vectors = {IMAGE_VECTOR: embeddings, **self._criterion_vectors(embeddings)}
+        vectors = {self._raw.vector: embeddings, **self._criterion_vectors(embeddings)}
         self._store.upsert(ids, vectors, [each.payload for each in ready])
         self._on_written(ids, embeddings)
         report.written += len(ready)

@@ -9,10 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final, TYPE_CHECKING
-
-import numpy as np
-from qdrant_client import models
+from typing import Any, Final
 
 from crl_qdrant.checks import whole_number
 from crl_qdrant.criterion import Criterion
@@ -20,19 +17,16 @@ from crl_qdrant.definition import context, new_version
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError, ExistsError, NotFoundError
-from crl_qdrant.manifest import CriterionState, IMAGE_VECTOR, Lineage, Manifest, StoredCriterion
+from crl_qdrant.manifest import CriterionState, Lineage, Manifest, StoredCriterion
 from crl_qdrant.progress import Advance
+from crl_qdrant.projector import fill_vector, Projector
 from crl_qdrant.stores import Store
-
-if TYPE_CHECKING:
-    from crl_qdrant.projection import Projection
 
 __all__ = ["Criteria"]
 
 # How old the manifest may be: another process may have changed it.
 _SEARCH_STALE_S: Final = 10.0
 _WRITE_STALE_S: Final = 1.0
-_FEW_ROWS: Final = 4
 
 
 class Criteria:
@@ -53,9 +47,8 @@ class Criteria:
         self._store = store
         self._manifest = manifest
         self._encoder = encoder
-        self._device = device
         self._read_at = time.monotonic()
-        self._projections: dict[str, Projection] = {}  # by the stored projection's key
+        self.projector = Projector(device)
 
     @property
     def manifest(self) -> Manifest:
@@ -85,39 +78,12 @@ class Criteria:
             raise NotFoundError(f"collection {self._collection!r} has no criterion {name!r}; there are: {known}")
         return lineage
 
-    def projection(self, stored: StoredCriterion) -> Projection:
-        """A criterion's projection on the device."""
-        kept = stored.projection
-        if kept.key not in self._projections:
-            import torch
-
-            from crl_qdrant.device import choose_device
-            from crl_qdrant.projection import Projection
-
-            words = None if kept.words is None else torch.tensor(kept.words)
-            made = Projection(torch.tensor(kept.matrix), torch.tensor(kept.offset), kept.sharpen, words)
-            self._projections[kept.key] = made.to(choose_device(self._device))
-        return self._projections[kept.key]
-
-    def project(self, stored: StoredCriterion, embeddings: Float32Array) -> Float32Array:
-        """Conditional representations [N, r] of unit embeddings [N, d], unit rows; zeros where there is none."""
-        # a few rows are quickest in NumPy: waking a GPU, or torch's threads, takes longer than an engine's search
-        if len(embeddings) <= _FEW_ROWS:
-            return stored.projection.represent(embeddings)
-        import torch
-
-        from crl_qdrant.projection import conditional_representation
-
-        projection = self.projection(stored)
-        rows = torch.from_numpy(embeddings).to(projection.matrix.device)
-        return np.asarray(conditional_representation(rows, projection).cpu().numpy())
-
     def vectors(self, embeddings: Float32Array) -> dict[str, Float32Array]:
         """The named vectors [N, r] that points with these embeddings [N, d] must carry when they are written now."""
         if self._is_older(_WRITE_STALE_S):
             self.refresh()
         versions = [version for lineage in self._manifest.lineages.values() for version in lineage.versions]
-        return {each.vector: self.project(each, embeddings) for each in versions if each.has_vector}
+        return {each.vector: self.projector.project(each, embeddings) for each in versions if each.has_vector}
 
     def is_outdated(self, name: str) -> bool:
         """Whether the criteria that a criterion suppresses have changed since its named vector was built."""
@@ -186,16 +152,8 @@ class Criteria:
             self._store.create_vector(version.vector, version.rank)
             # from now on new points carry the vector, so that what is left to fill only gets less
             self._remember_version(version.in_state(CriterionState.BUILDING))
-        lacking = models.Filter(
-            must=[models.HasVectorCondition(has_vector=IMAGE_VECTOR)],
-            must_not=[models.HasVectorCondition(has_vector=version.vector)],
-        )
-        total, written = self._store.count(lacking), 0
-        for ids, embeddings in self._store.scroll(vector=IMAGE_VECTOR, query_filter=lacking, batch_size=batch_size):
-            self._store.update_vectors(ids, version.vector, self.project(version, embeddings))
-            written += len(ids)
-            advance(len(ids), total)
-        return written
+        raw = self._manifest.raw.vector
+        return fill_vector(self._store, raw, version, self.projector, batch_size=batch_size, advance=advance)
 
     def rename(self, name: str, new_name: str) -> None:
         """Give a criterion another name; its named vector keeps its own."""

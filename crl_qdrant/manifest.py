@@ -1,13 +1,13 @@
 """What a collection remembers of itself, as entries of the store's metadata.
 
-One entry for the collection (`crl`: encoder, dimension), one for each criterion (`crl.criterion.<name>`), so that
-defining a criterion writes that criterion alone.
+One entry for the collection (`crl`: raw vectors, encoder, dimension), one for each criterion (`crl.criterion.<name>`),
+so that defining a criterion writes that criterion alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -15,14 +15,12 @@ from crl_qdrant.criterion import Criterion
 from crl_qdrant.errors import ManifestError
 from crl_qdrant.stored_projection import StoredProjection
 
-__all__ = ["IMAGE_VECTOR", "CriterionState", "Lineage", "Manifest", "StoredCriterion"]
-
-IMAGE_VECTOR: Final = "image"
-"""The named vector that holds the raw image embeddings, unit length."""
+__all__ = ["CriterionState", "Lineage", "Manifest", "RawVector", "StoredCriterion"]
 
 _FORMAT: Final = 2
 _HEAD: Final = "crl"
 _CRITERION: Final = "crl.criterion."
+_NEXT_CRITERION: Final = "crl.next."
 
 
 class CriterionState(str, Enum):
@@ -109,12 +107,12 @@ class Lineage:
         """Current and pending."""
         return [self.current] if self.pending is None else [self.current, self.pending]
 
-    def to_entry(self) -> dict[str, Any]:
-        """Its metadata entry, key and value."""
+    def to_entry(self, *, following: bool = False) -> dict[str, Any]:
+        """Its metadata entry, key and value; `following`: among those of a migration under way."""
         value: dict[str, Any] = {"current": self.current.to_entry(), "retired": list(self.retired)}
         if self.pending is not None:
             value["pending"] = self.pending.to_entry()
-        return {_CRITERION + self.current.criterion.name: value}
+        return {(_NEXT_CRITERION if following else _CRITERION) + self.current.criterion.name: value}
 
     @classmethod
     def from_value(cls, value: Mapping[str, Any], *, dimension: int) -> Lineage:
@@ -127,18 +125,55 @@ class Lineage:
         )
 
     @staticmethod
-    def removal(name: str) -> dict[str, None]:
+    def removal(name: str, *, following: bool = False) -> dict[str, None]:
         """The metadata entry that removes a criterion."""
-        return {_CRITERION + name: None}
+        return {(_NEXT_CRITERION if following else _CRITERION) + name: None}
+
+
+@dataclass(frozen=True, slots=True)
+class RawVector:
+    """The named vector with the raw image embeddings of one encoder, unit length.
+
+    Attributes:
+        encoder: the encoder's name; None where embeddings are brought.
+        dimension: d.
+        vector: the named vector's name.
+    """
+
+    encoder: str | None
+    dimension: int
+    vector: str = "image"
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The encoder's name (None: embeddings are brought), the dimension of the raw vectors, and the criteria."""
+    """The raw vectors that are searched by, the criteria over them, and a migration to another encoder.
 
-    encoder: str | None
-    dimension: int
+    Attributes:
+        raw: what searches use.
+        lineages: the criteria by name.
+        following: the raw vectors of a migration under way.
+        following_lineages: its criteria by name.
+        previous: the raw vectors before the last migration, while they are kept.
+        left: named vectors of the criteria before the last migration, while they are kept.
+    """
+
+    raw: RawVector
     lineages: Mapping[str, Lineage]
+    following: RawVector | None = None
+    following_lineages: Mapping[str, Lineage] = field(default_factory=dict)
+    previous: RawVector | None = None
+    left: tuple[str, ...] = ()
+
+    @property
+    def encoder(self) -> str | None:
+        """The encoder's name."""
+        return self.raw.encoder
+
+    @property
+    def dimension(self) -> int:
+        """d, of the raw vectors."""
+        return self.raw.dimension
 
     @property
     def criteria(self) -> dict[str, StoredCriterion]:
@@ -147,15 +182,19 @@ class Manifest:
 
     def vectors_in_use(self) -> set[str]:
         """Every named vector that a criterion has, will have, or has left behind."""
-        return {
-            name
-            for lineage in self.lineages.values()
-            for name in (*lineage.retired, *(version.vector for version in lineage.versions))
+        every = [*self.lineages.values(), *self.following_lineages.values()]
+        return {*self.left, *(name for lineage in every for name in lineage.retired)} | {
+            version.vector for lineage in every for version in lineage.versions
         }
 
     def to_entry(self) -> dict[str, Any]:
         """The collection's own metadata entry; criteria have theirs."""
-        return {_HEAD: {"format": _FORMAT, "encoder": self.encoder, "dimension": self.dimension}}
+        head: dict[str, Any] = {"format": _FORMAT, "raw": asdict(self.raw), "left": list(self.left)}
+        if self.following is not None:
+            head["following"] = asdict(self.following)
+        if self.previous is not None:
+            head["previous"] = asdict(self.previous)
+        return {_HEAD: head}
 
     @classmethod
     def read(cls, metadata: Mapping[str, Any], vector_sizes: Mapping[str, int], *, collection: str) -> Manifest:
@@ -176,15 +215,24 @@ class Manifest:
                 f"format {_FORMAT}; use the release that wrote it, or make the collection again"
             )
         try:
-            encoder, dimension = head["encoder"], int(head["dimension"])
-            entries = [value for key, value in metadata.items() if key.startswith(_CRITERION)]
-            found = [Lineage.from_value(value, dimension=dimension) for value in entries]
+            raw, following, previous = (
+                RawVector(**head[key]) if key in head else None for key in ("raw", "following", "previous")
+            )
+            if raw is None:
+                raise KeyError("raw")
+            manifest = cls(
+                raw,
+                _lineages(metadata, _CRITERION, raw.dimension),
+                following,
+                {} if following is None else _lineages(metadata, _NEXT_CRITERION, following.dimension),
+                previous,
+                tuple(head["left"]),
+            )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ManifestError(
                 f"the manifest of collection {collection!r} is damaged ({error!r}); restore the collection's metadata"
             ) from error
-        manifest = cls(encoder, dimension, {each.current.criterion.name: each for each in found})
-        expected = {IMAGE_VECTOR: manifest.dimension}
+        expected = {raw.vector: raw.dimension}
         expected |= {
             each.vector: each.rank for each in manifest.criteria.values() if each.state is CriterionState.MATERIALIZED
         }
@@ -196,3 +244,9 @@ class Manifest:
                     f"and has {seen or 'none'}; it was changed by another program"
                 )
         return manifest
+
+
+def _lineages(metadata: Mapping[str, Any], prefix: str, dimension: int) -> dict[str, Lineage]:
+    values = [value for key, value in metadata.items() if key.startswith(prefix)]
+    found = [Lineage.from_value(value, dimension=dimension) for value in values]
+    return {each.current.criterion.name: each for each in found}

@@ -306,8 +306,10 @@ def test_encoders_that_are_none(tmp_path: Path, encoder: Any) -> None:
 
 
 def test_criteria_that_cannot_be_defined(products: CRLCollection) -> None:
-    with pytest.raises(InputError, match="takes a Criterion, got str"):
-        products.define("colour")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="takes a name or a Criterion, got int"):
+        products.define(7)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="a Criterion has its own"):
+        products.define(Criterion("cut", ["a", "b"]), preset="paper")
     with pytest.raises(EmbeddingError, match="4 columns"):
         products.define(Criterion("cut", ["a", "b"], embeddings=np.eye(3)[:2]))
     with pytest.raises(CriterionError, match="span 1 dimension"):

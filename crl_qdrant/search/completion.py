@@ -15,7 +15,6 @@ from crl_qdrant.search.combine import mean_direction
 from crl_qdrant.search.hit import Explanation, Hit
 from crl_qdrant.search.resident import Resident
 from crl_qdrant.search.space import Space
-from crl_qdrant.search.strategies import embeddings_of
 from crl_qdrant.search.target import Target
 from crl_qdrant.stores import Store, WithPayload
 
@@ -85,7 +84,7 @@ class Completion:
         return {record.id: record.payload for record in self._store.retrieve(ids, with_payload=with_payload)}
 
     def _explanations(self, asked: Asked, ids: list[PointId]) -> dict[PointId, dict[str, Explanation]]:
-        known, embeddings = embeddings_of(ids, self._store)
+        known, embeddings = self._resident.embeddings_of(ids)
         made: dict[PointId, dict[str, Explanation]] = {point: {} for point in known}
         for space in asked.spaces.values():
             if space.stored is None or not known:

@@ -11,7 +11,7 @@ from qdrant_client import models
 
 from crl_qdrant.checks import whole_number
 from crl_qdrant.embeddings import Float32Array
-from crl_qdrant.manifest import IMAGE_VECTOR
+from crl_qdrant.manifest import RawVector
 from crl_qdrant.points import PointId
 from crl_qdrant.stores import Store
 
@@ -28,14 +28,14 @@ class Resident:
 
     Args:
         store: where the embeddings are.
-        dimension: d.
+        raw: their named vector.
         device: "auto", "cpu" or "cuda…": where they are held.
         scan_memory: bytes that the raw embeddings may take.
     """
 
-    def __init__(self, store: Store, dimension: int, device: str, scan_memory: int) -> None:
+    def __init__(self, store: Store, raw: RawVector, device: str, scan_memory: int) -> None:
         self._store = store
-        self._dimension = dimension
+        self._raw = raw
         self._device = device
         self.scan_memory = whole_number("scan_memory", scan_memory, least=0)
         self._scan: Scan | None = None
@@ -47,9 +47,15 @@ class Resident:
         """Whether the embeddings are in memory."""
         return self._scan is not None
 
+    def embeddings_of(self, ids: Sequence[PointId]) -> tuple[list[PointId], Float32Array]:
+        """Those of the points that have a raw embedding, and their embeddings [n, d], in no particular order."""
+        found = self._store.retrieve(ids, vector=self._raw.vector, with_payload=False)
+        records = [record for record in found if record.vector]
+        return [record.id for record in records], np.array([record.vector for record in records], dtype=np.float32)
+
     def bytes_needed(self) -> int:
         """What the raw embeddings take in half precision: N·d·2."""
-        return self._store.count() * self._dimension * 2
+        return self._store.count() * self._raw.dimension * 2
 
     def scan(self) -> Scan:
         """The scan over all embeddings, read from the store the first time."""
@@ -58,12 +64,12 @@ class Resident:
 
         with self._lock:  # a batch written meanwhile is put in after the load, so the scan ends up with it
             if self._scan is None:
-                scan = Scan(self._dimension, choose_device(self._device))
+                scan = Scan(self._raw.dimension, choose_device(self._device))
                 # ids first: kept ones that lie among the vectors' short-lived numbers would hold on to their memory
-                present = models.Filter(must=[models.HasVectorCondition(has_vector=IMAGE_VECTOR)])
+                present = models.Filter(must=[models.HasVectorCondition(has_vector=self._raw.vector)])
                 expected = {point_id for page in self._store.scroll_ids(present) for point_id in page}
                 scan.reserve(expected)
-                for ids, embeddings in self._store.scroll(vector=IMAGE_VECTOR, batch_size=1024):
+                for ids, embeddings in self._store.scroll(vector=self._raw.vector, batch_size=1024):
                     scan.put(ids, embeddings)
                     expected.difference_update(ids)
                 scan.remove(expected)  # points that went away in between
@@ -74,8 +80,8 @@ class Resident:
         """Some of the collection's unit embeddings [n, d], n <= 1000, by which its average item is known."""
         with self._lock:
             if self._sample is None:
-                pages = self._store.scroll(vector=IMAGE_VECTOR, batch_size=_SAMPLE)
-                self._sample = next((rows for _, rows in pages), np.empty((0, self._dimension), dtype=np.float32))
+                pages = self._store.scroll(vector=self._raw.vector, batch_size=_SAMPLE)
+                self._sample = next((rows for _, rows in pages), np.empty((0, self._raw.dimension), dtype=np.float32))
             return self._sample
 
     def put(self, ids: Sequence[PointId], embeddings: Float32Array) -> None:

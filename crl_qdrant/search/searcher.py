@@ -21,7 +21,7 @@ from crl_qdrant.search.plan import choose
 from crl_qdrant.search.query import Query
 from crl_qdrant.search.resident import Resident
 from crl_qdrant.search.space import RAW, Space
-from crl_qdrant.search.strategies import direction_of, embeddings_of, narrowed, nearest
+from crl_qdrant.search.strategies import direction_of, narrowed, nearest
 from crl_qdrant.search.target import resolve, Target, text_embedding
 from crl_qdrant.stores import Scored, Store, VectorQuery
 
@@ -103,7 +103,7 @@ class Searcher:
     def _ask(self, query: Query, plan: Plan | None = None) -> Asked:
         spaces = self._spaces(query)
         plan = plan or self._plan(query, spaces)
-        target = resolve(query, self._store, self._encoder, self._criteria.manifest.dimension)
+        target = resolve(query, self._resident, self._encoder, self._criteria.manifest.dimension)
         modifier = text_embedding(query.phrasings, self._encoder) if query.modifier is not None else None
         weights = {name or RAW: weight for name, weight in query.weights.items()}
         asked = Asked(query, target, spaces, weights, modifier, plan)
@@ -226,7 +226,7 @@ class Searcher:
 
     def _scored(self, asked: Asked, candidates: list[PointId]) -> Ranked:
         """The candidates by exact scores, computed from their raw embeddings."""
-        ids, embeddings = embeddings_of(candidates, self._store)
+        ids, embeddings = self._resident.embeddings_of(candidates)
         if not ids:
             return Ranked([], np.empty(0), {})
         parts = {
@@ -251,7 +251,7 @@ class Searcher:
 
     def _spread(self, asked: Asked, ranked: Ranked) -> Ranked:
         """The candidates in an order that avoids near-duplicates in the criterion's own space."""
-        ids, embeddings = embeddings_of(ranked.ids, self._store)
+        ids, embeddings = self._resident.embeddings_of(ranked.ids)
         if not ids:
             return ranked
         row = {point: at for at, point in enumerate(ids)}

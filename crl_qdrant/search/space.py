@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.lifecycle import Criteria
-from crl_qdrant.manifest import CriterionState, IMAGE_VECTOR, StoredCriterion
+from crl_qdrant.manifest import CriterionState, StoredCriterion
 
 if TYPE_CHECKING:
     from crl_qdrant.projection import Projection
@@ -47,7 +47,7 @@ class Space:
     @property
     def vector(self) -> str:
         """The named vector that holds the representations, where there is one."""
-        return IMAGE_VECTOR if self.stored is None else self.stored.vector
+        return self.criteria.manifest.raw.vector if self.stored is None else self.stored.vector
 
     @property
     def has_index(self) -> bool:
@@ -62,8 +62,8 @@ class Space:
     @property
     def projection(self) -> Projection | None:
         """The criterion's, on the device; None in the raw space."""
-        return None if self.stored is None else self.criteria.projection(self.stored)
+        return None if self.stored is None else self.criteria.projector.projection(self.stored)
 
     def represent(self, embeddings: Float32Array) -> Float32Array:
         """Representations [N, r] of unit embeddings [N, d], unit rows."""
-        return embeddings if self.stored is None else self.criteria.project(self.stored, embeddings)
+        return embeddings if self.stored is None else self.criteria.projector.project(self.stored, embeddings)

@@ -8,7 +8,6 @@ import numpy as np
 from qdrant_client import models
 
 from crl_qdrant.embeddings import Float32Array
-from crl_qdrant.manifest import IMAGE_VECTOR
 from crl_qdrant.points import PointId
 from crl_qdrant.search.combine import mean_direction, ranking
 from crl_qdrant.search.query import Query
@@ -17,7 +16,7 @@ from crl_qdrant.search.space import Space
 from crl_qdrant.search.target import Target
 from crl_qdrant.stores import Store, VectorQuery
 
-__all__ = ["direction_of", "embeddings_of", "narrowed", "nearest"]
+__all__ = ["direction_of", "narrowed", "nearest"]
 
 Found = list[tuple[PointId, float]]
 
@@ -29,7 +28,7 @@ def nearest(
     direction = direction_of(space, target)
     if strategy == "rerank":
         candidates = _candidates(space, target, number * query.oversample, query, store, resident)
-        return _reranked(space, direction, candidates, store)[:number], len(candidates)
+        return _reranked(space, direction, candidates, resident)[:number], len(candidates)
     if strategy == "scan":
         chosen = _among(query, store)
         scan = resident.scan()
@@ -58,17 +57,11 @@ def _direction(represent: Callable[[Float32Array], Float32Array], target: Target
     return mean_direction(like, represent(target.unlike) if len(target.unlike) else like[:0])
 
 
-def _reranked(space: Space, direction: Float32Array, candidates: Sequence[PointId], store: Store) -> Found:
+def _reranked(space: Space, direction: Float32Array, candidates: Sequence[PointId], resident: Resident) -> Found:
     """The candidates that exist, by exact cosine of their representations with a direction [r]; ties by id."""
-    ids, embeddings = embeddings_of(candidates, store)
+    ids, embeddings = resident.embeddings_of(candidates)
     scores = space.represent(embeddings).astype(np.float64) @ direction if ids else np.empty(0)
     return [(ids[at], float(scores[at])) for at in ranking(scores, ids)]
-
-
-def embeddings_of(ids: Sequence[PointId], store: Store) -> tuple[list[PointId], Float32Array]:
-    """Those of the points that have a raw embedding, and their embeddings [n, d], in no particular order."""
-    records = [record for record in store.retrieve(ids, vector=IMAGE_VECTOR, with_payload=False) if record.vector]
-    return [record.id for record in records], np.array([record.vector for record in records], dtype=np.float32)
 
 
 def _among(query: Query, store: Store) -> list[PointId] | None:
@@ -94,8 +87,8 @@ def _candidates(
     A query on the raw vectors ranks by the unnormalised product with qPPᵀ, which the mean of all items dominates. With
     the mean's direction taken out of qP it finds what differs from the average as the query does.
     """
-    raw = mean_direction(target.like, target.unlike)
-    vectors = [raw]
+    raw_vector = Space.of(space.criteria, None).vector
+    vectors = [mean_direction(target.like, target.unlike)]
     if space.stored is not None and len(sample := resident.sample()):
         projection = space.stored.projection
         direction = _direction(projection.unsharpened, target)
@@ -107,9 +100,7 @@ def _candidates(
     narrow = narrowed(query.query_filter, target.without)
     answers = store.query_batch(
         [
-            VectorQuery(
-                vector, IMAGE_VECTOR, number, query_filter=narrow, with_payload=False, params=query.search_params
-            )
+            VectorQuery(vector, raw_vector, number, query_filter=narrow, with_payload=False, params=query.search_params)
             for vector in vectors
         ]
     )

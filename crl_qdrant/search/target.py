@@ -11,10 +11,9 @@ from crl_qdrant.embeddings import Float32Array, unit_vector
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import NotFoundError
 from crl_qdrant.images import decode, ImageInput
-from crl_qdrant.manifest import IMAGE_VECTOR
 from crl_qdrant.points import point_id, PointId
 from crl_qdrant.search.query import Query
-from crl_qdrant.stores import Store
+from crl_qdrant.search.resident import Resident
 
 __all__ = ["Target", "resolve", "text_embedding"]
 
@@ -34,7 +33,7 @@ class Target:
     without: tuple[PointId, ...] = ()
 
 
-def resolve(query: Query, store: Store, encoder: BoundEncoder, dimension: int) -> Target:
+def resolve(query: Query, resident: Resident, encoder: BoundEncoder, dimension: int) -> Target:
     """The embeddings that a query speaks of. `CRLCollection.search` says what is raised."""
     without: list[PointId] = []
     if query.embedding is not None:
@@ -43,7 +42,7 @@ def resolve(query: Query, store: Store, encoder: BoundEncoder, dimension: int) -
         like = encoder.encode_texts([query.text], purpose="search by text")
     elif query.like is not None:
         without.append(point_id(query.like))
-        like = _stored(store, without[0])[None]
+        like = _stored(resident, without[0])[None]
     else:
         images: list[Any] = [query.image] if query.images is None else list(query.images)
         like = encoder.unit(encoder.encode_images([decode(image) for image in images], purpose="search by image"))
@@ -56,7 +55,7 @@ def resolve(query: Query, store: Store, encoder: BoundEncoder, dimension: int) -
                 rows.append(encoder.unit(encoder.encode_images([decode(example)], purpose="search by image"))[0])
             else:
                 without.append(known)
-                rows.append(_stored(store, known))
+                rows.append(_stored(resident, known))
         unlike = np.stack(rows)
     return Target(like, unlike, tuple(without))
 
@@ -75,8 +74,9 @@ def _as_point(example: ImageInput | PointId) -> PointId | None:
         return None
 
 
-def _stored(store: Store, point: PointId) -> Float32Array:
-    records = store.retrieve([point], vector=IMAGE_VECTOR, with_payload=False)
-    if not records or records[0].vector is None:
+def _stored(resident: Resident, point: PointId) -> Float32Array:
+    found, embeddings = resident.embeddings_of([point])
+    if not found:
         raise NotFoundError(f"there is no point {point!r} with an image embedding")
-    return np.asarray(records[0].vector, dtype=np.float32)
+    only: Float32Array = embeddings[0]
+    return only

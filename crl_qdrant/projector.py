@@ -1,0 +1,78 @@
+"""Criteria's projections applied: to rows, on a device, and to the points of a store as a named vector."""
+
+from __future__ import annotations
+
+from typing import Final, TYPE_CHECKING
+
+import numpy as np
+from qdrant_client import models
+
+from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.manifest import StoredCriterion
+from crl_qdrant.progress import Advance
+from crl_qdrant.stores import Store
+
+if TYPE_CHECKING:
+    from crl_qdrant.projection import Projection
+
+__all__ = ["Projector", "fill_vector", "lacking"]
+
+_FEW_ROWS: Final = 4
+
+
+class Projector:
+    """Projections on one device, each brought there once.
+
+    Args:
+        device: "auto", "cpu" or "cuda…".
+    """
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._projections: dict[str, Projection] = {}  # by the stored projection's key
+
+    def projection(self, stored: StoredCriterion) -> Projection:
+        """A criterion's projection on the device."""
+        kept = stored.projection
+        if kept.key not in self._projections:
+            import torch
+
+            from crl_qdrant.device import choose_device
+            from crl_qdrant.projection import Projection
+
+            words = None if kept.words is None else torch.tensor(kept.words)
+            made = Projection(torch.tensor(kept.matrix), torch.tensor(kept.offset), kept.sharpen, words)
+            self._projections[kept.key] = made.to(choose_device(self._device))
+        return self._projections[kept.key]
+
+    def project(self, stored: StoredCriterion, embeddings: Float32Array) -> Float32Array:
+        """Conditional representations [N, r] of unit embeddings [N, d], unit rows; zeros where there is none."""
+        # a few rows are quickest in NumPy: waking a GPU, or torch's threads, takes longer than an engine's search
+        if len(embeddings) <= _FEW_ROWS:
+            return stored.projection.represent(embeddings)
+        import torch
+
+        from crl_qdrant.projection import conditional_representation
+
+        projection = self.projection(stored)
+        rows = torch.from_numpy(embeddings).to(projection.matrix.device)
+        return np.asarray(conditional_representation(rows, projection).cpu().numpy())
+
+
+def lacking(vector: str, *, having: str | None = None) -> models.Filter:
+    """Points that lack a named vector, of those that have another."""
+    present = None if having is None else models.HasVectorCondition(has_vector=having)
+    return models.Filter(must=present, must_not=models.HasVectorCondition(has_vector=vector))
+
+
+def fill_vector(
+    store: Store, raw_vector: str, version: StoredCriterion, projector: Projector, *, batch_size: int, advance: Advance
+) -> int:
+    """Write a criterion's named vector for the points that have raw vectors and lack it; returns how many."""
+    left = lacking(version.vector, having=raw_vector)
+    total, written = store.count(left), 0
+    for ids, embeddings in store.scroll(vector=raw_vector, query_filter=left, batch_size=batch_size):
+        store.update_vectors(ids, version.vector, projector.project(version, embeddings))
+        written += len(ids)
+        advance(len(ids), total)
+    return written
