@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
@@ -24,8 +24,9 @@ from crl_qdrant.ingest import Writer
 from crl_qdrant.items import Item, OnError, Report
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, Manifest, RawVector
+from crl_qdrant.migration import drop_previous, Migration, Migrator
 from crl_qdrant.options import Options
-from crl_qdrant.points import point_id, PointId
+from crl_qdrant.points import Payload, point_id, PointId
 from crl_qdrant.progress import progress_bar
 from crl_qdrant.search import Hit, Hits, Plan, Query
 from crl_qdrant.search.resident import Resident
@@ -91,14 +92,20 @@ class CRLCollection:
     each other. It is a context manager that closes itself.
     """
 
-    def __init__(self, name: str, store: Store, criteria: Criteria, encoder: BoundEncoder, resident: Resident) -> None:
+    def __init__(
+        self, name: str, store: Store, criteria: Criteria, encoder: BoundEncoder, resident: Resident, device: str
+    ) -> None:
         self.name = name
         self._store = store
+        self._device = device
+        self._use(criteria, encoder, resident)
+        self._write_lock = threading.RLock()  # items may come from a generator that writes too
+
+    def _use(self, criteria: Criteria, encoder: BoundEncoder, resident: Resident) -> None:
         self._criteria = criteria
         self._encoder = encoder
         self._resident = resident
-        self._searcher = Searcher(store, criteria, encoder, resident)
-        self._write_lock = threading.RLock()  # items may come from a generator that writes too
+        self._searcher = Searcher(self._store, criteria, encoder, resident)
 
     @classmethod
     def create(
@@ -146,7 +153,7 @@ class CRLCollection:
         bound = BoundEncoder(name, manifest.encoder, size, encoder=loaded, device=device)
         store = create_store(location, name, {manifest.raw.vector: size}, manifest.to_entry())
         resident = Resident(store, manifest.raw, device, scan_memory)
-        return cls(name, store, Criteria(name, store, manifest, bound, device), bound, resident)
+        return cls(name, store, Criteria(name, store, manifest, bound, device), bound, resident, device)
 
     @classmethod
     def open(
@@ -187,7 +194,7 @@ class CRLCollection:
             store.close()
             raise
         resident = Resident(store, manifest.raw, device, scan_memory)
-        return cls(name, store, Criteria(name, store, manifest, bound, device), bound, resident)
+        return cls(name, store, Criteria(name, store, manifest, bound, device), bound, resident, device)
 
     def __enter__(self) -> CRLCollection:
         return self
@@ -479,6 +486,75 @@ class CRLCollection:
         """
         with self._write_lock:
             self._criteria.rename(name, new_name)
+
+    def migrate(
+        self,
+        encoder: str | Encoder,
+        images: Callable[[PointId, Payload], ImageInput],
+        *,
+        dry_run: bool = False,
+        on_error: OnError = "raise",
+        batch_size: int = 128,
+        device: str = "auto",
+        progress: bool | None = None,
+    ) -> Migration:
+        """Move the collection to another encoder: embed every image again beside the old embeddings, then change over.
+
+        Searches go on with the old embeddings until everything is there, criteria included; then one write makes the
+        new ones current. Stopped at any time and called again, it goes on where it was. The old embeddings are kept,
+        so that `migrate` back to the old encoder is quick, until `drop_previous`. Words are embedded again by the new
+        encoder, also those that were brought with embeddings. To search during a migration, use the collection from
+        another thread, or `AsyncCRLCollection`.
+
+        Args:
+            encoder: as in `create`. The collection's own: embeds points that lack an embedding.
+            images: gives the picture of a point, from its id and its payload.
+            dry_run: only say what it would take, by embedding a few; nothing is written.
+            on_error: "raise" does not change over while there are points whose picture cannot be embedded, and raises;
+                "skip" reports them, and changes over without them: no image finds them from then on.
+            batch_size: points embedded and written at once.
+            device: where the new encoder computes.
+            progress: a bar on the terminal; None: where there is a terminal.
+
+        Raises:
+            InputError: another migration is under way, or its predecessor's embeddings are still kept; with
+                on_error="raise", points whose picture cannot be embedded: what could be embedded is kept.
+            EncoderError: no such encoder, or one that cannot be loaded.
+            StoreError: the store refused.
+        """
+        if on_error not in ("skip", "raise"):
+            raise InputError(f'on_error is "skip" or "raise", got {on_error!r}')
+        batch_size = whole_number("batch_size", batch_size, least=1)
+        loaded = load_encoder(encoder, device=device)
+        bound = BoundEncoder(self.name, loaded.name, loaded.dimension, encoder=loaded, device=device)
+        with self._write_lock:
+            self._criteria.refresh()
+        raw = RawVector(loaded.name, loaded.dimension)
+        migrator = Migrator(self._store, self._criteria, bound, raw, images, batch_size=batch_size)
+        if dry_run:
+            return migrator.plan()
+        with progress_bar(f"migrating to {loaded.name}", show=progress) as advance:
+            done = migrator.run(skip=on_error == "skip", lock=self._write_lock, advance=advance)
+        if done.rejected and on_error == "raise":
+            raise InputError(
+                f"{len(done.rejected)} of {done.points} points cannot be embedded, the first: {done.rejected[0]}; "
+                'mend or delete them and call migrate again, or leave them behind with on_error="skip"'
+            )
+        with self._write_lock:
+            manifest = Manifest.read(self._store.metadata(), self._store.vector_sizes(), collection=self.name)
+            resident = Resident(self._store, manifest.raw, self._device, self._resident.scan_memory)
+            self._use(Criteria(self.name, self._store, manifest, bound, self._device), bound, resident)
+        return done
+
+    def drop_previous(self) -> None:
+        """Remove the embeddings that the last migration has left, or those of one that is to be given up.
+
+        Raises:
+            StoreError: the store refused.
+        """
+        with self._write_lock:
+            self._criteria.refresh()
+            drop_previous(self._store, self._criteria)
 
     def optimize(self) -> None:
         """Build the engine's indexes now: Qdrant Edge searches exhaustively until then, a server does it by itself."""

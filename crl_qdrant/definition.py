@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,7 @@ from crl_qdrant.stores import Store
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["context", "embedded_words", "new_version"]
+__all__ = ["context", "embedded_words", "free_vector", "new_version", "version_of"]
 
 _FEWEST_DIMENSIONS: Final = 2
 _MEAN_OF: Final = 100_000
@@ -41,8 +41,23 @@ def new_version(criterion: Criterion, manifest: Manifest, encoder: BoundEncoder,
     """
     embedded = criterion.with_embeddings(_embeddings(criterion, manifest, encoder))
     others = {name: stored.criterion for name, stored in manifest.criteria.items()}
-    projection = _projected(embedded, others, lambda: _image_mean(store, manifest.raw))
-    return StoredCriterion(embedded, projection, _free_vector(criterion.name, manifest), context(embedded, others))
+    return version_of(embedded, others, store, manifest.raw, _vector(criterion.name, manifest))
+
+
+def version_of(
+    criterion: Criterion, others: Mapping[str, Criterion], store: Store, raw: RawVector, vector: str
+) -> StoredCriterion:
+    """A version of a criterion with embeddings, whose named vector will have this name; errors as for `new_version`.
+
+    Args:
+        criterion: with embeddings.
+        others: the criteria by name, with embeddings; it may itself be among them.
+        store: where the mean of the images comes from, where the options need it.
+        raw: the images' embeddings.
+        vector: a name that no other named vector has.
+    """
+    projection = _projected(criterion, others, lambda: _image_mean(store, raw))
+    return StoredCriterion(criterion, projection, vector, context(criterion, others))
 
 
 def _suppressed_by(criterion: Criterion, others: Mapping[str, Criterion]) -> dict[str, Criterion]:
@@ -140,18 +155,25 @@ def _image_mean(store: Store, raw: RawVector) -> Float32Array | None:
     return (total / number).astype(np.float32) if number else None
 
 
-def _free_vector(name: str, manifest: Manifest) -> str:
+def _vector(name: str, manifest: Manifest) -> str:
+    lineage = manifest.lineages.get(name)
+    if lineage is not None and not lineage.current.has_vector and not lineage.retired:
+        return lineage.current.vector
+    used = [] if lineage is None else [*lineage.retired, *(version.vector for version in lineage.versions)]
+    return free_vector(name, manifest.vectors_in_use(), used)
+
+
+def free_vector(name: str, taken: Collection[str], used: Sequence[str] = ()) -> str:
     """A named vector for a new version: `crl_<name>` for the first, then with a number that only rises.
 
     A name that came back would let a search that read the manifest some seconds ago meet another version's vectors.
+
+    Args:
+        name: the criterion's.
+        taken: all names that are in use.
+        used: those that the criterion has.
     """
-    taken, number = manifest.vectors_in_use(), 1
-    lineage = manifest.lineages.get(name)
-    if lineage is not None:
-        used = [*lineage.retired, *(version.vector for version in lineage.versions)]
-        number = 1 + max(int(vector.partition("~")[2] or 1) for vector in used)
-        if not lineage.current.has_vector and not lineage.retired:
-            return lineage.current.vector
+    number = 1 + max((int(vector.partition("~")[2] or 1) for vector in used), default=0)
     while (vector := f"crl_{name}" + (f"~{number}" if number > 1 else "")) in taken:
         number += 1
     return vector

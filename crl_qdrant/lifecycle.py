@@ -16,7 +16,7 @@ from crl_qdrant.criterion import Criterion
 from crl_qdrant.definition import context, new_version
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.encoders.bound import BoundEncoder
-from crl_qdrant.errors import CriterionError, ExistsError, NotFoundError
+from crl_qdrant.errors import CriterionError, ExistsError, ManifestError, NotFoundError
 from crl_qdrant.manifest import CriterionState, Lineage, Manifest, StoredCriterion
 from crl_qdrant.progress import Advance
 from crl_qdrant.projector import fill_vector, Projector
@@ -57,7 +57,13 @@ class Criteria:
 
     def refresh(self) -> None:
         """Read the manifest again, and check it against the vectors that are there."""
-        self._manifest = Manifest.read(self._store.metadata(), self._store.vector_sizes(), collection=self._collection)
+        manifest = Manifest.read(self._store.metadata(), self._store.vector_sizes(), collection=self._collection)
+        if manifest.raw != self._manifest.raw:
+            raise ManifestError(
+                f"collection {self._collection!r} has moved from encoder {self._manifest.encoder!r} to "
+                f"{manifest.encoder!r} since it was opened here; open it again"
+            )
+        self._manifest = manifest
         self._read_at = time.monotonic()
 
     def _is_older(self, seconds: float) -> bool:

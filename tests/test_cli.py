@@ -9,6 +9,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from crl_qdrant import CRLCollection
 from crl_qdrant.cli.app import main
 from crl_qdrant.demo.products import sample_products
 from crl_qdrant.demo.render import render
+from crl_qdrant.encoders import load_encoder
 
 Run = Callable[..., tuple[int, str, str]]
 PRODUCTS = sample_products(12, seed=8)
@@ -236,3 +238,19 @@ def test_embeddings_that_are_none(crl: Run, catalog: Path, content: bytes) -> No
     status, _, err = crl("ingest", "catalog.csv", "--id-column", "sku", "--embeddings", "bad.npy")
     assert status == 1
     assert err.startswith("error: bad.npy cannot be read as a .npy file")
+
+
+def test_migrate(crl: Run, catalog: Path, tmp_path: Path) -> None:
+    assert ingest(crl, "--encoder", "demo")[0] == 0
+    copy = load_encoder("demo")
+    twin = f"open_clip:local-dir:{files('crl_qdrant.demo') / 'model'}"
+    assert copy.dimension == load_encoder(twin).dimension
+    status, out, _ = crl("migrate", twin, "--images", "photos", "--dry-run")
+    assert (status, out.split(" points")[0]) == (0, "12 of 12")
+    status, out, err = crl("migrate", twin, "--images", "photos", "--image-field", "file")
+    assert (status, out) == (1, "")
+    assert "12 of 12 points cannot be embedded, the first: 1: it has no payload field 'file'" in err
+    assert json.loads(crl("info", "--json")[1])["encoder"] == "demo"
+    status, out, _ = crl("migrate", twin, "--images", "photos", "--drop-previous", "--json")
+    assert (status, json.loads(out)["done"]) == (0, True)
+    assert json.loads(crl("info", "--json")[1])["encoder"] == twin

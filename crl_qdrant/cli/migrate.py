@@ -1,0 +1,55 @@
+"""`crl-qdrant migrate`: a collection to another encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection, print_json
+from crl_qdrant.errors import InputError
+
+__all__ = ["migrate"]
+
+
+def migrate(
+    encoder: Annotated[str, typer.Argument(help='The new encoder, as in "open_clip:<model>/<tag>".')],
+    images: Annotated[Path, typer.Option(help="The folder of the pictures.")] = Path(),
+    image_field: Annotated[str, typer.Option(help="The payload field with a picture's path below it.")] = "image_path",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take.")] = False,
+    skip: Annotated[bool, typer.Option("--skip", help="Leave behind points whose picture cannot be embedded.")] = False,
+    drop_previous: Annotated[
+        bool, typer.Option("--drop-previous", help="Remove the old embeddings once it is done.")
+    ] = False,
+    location: Location = "./data",
+    collection: Collection = "products",
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Embed every picture again with another encoder, then change over. Stopped and run again, it goes on."""
+
+    def image_of(point: int | str, payload: Mapping[str, Any]) -> Path:
+        if image_field not in payload:
+            raise InputError(f"it has no payload field {image_field!r}")
+        return images / str(payload[image_field])
+
+    with open_collection(collection, location, device) as products:
+        found = products.migrate(
+            encoder, image_of, dry_run=dry_run, on_error="skip" if skip else "raise", device=device
+        )
+        if found.done and drop_previous:
+            products.drop_previous()
+    for rejected in found.rejected[:20]:
+        typer.echo(f"left out {rejected}", err=True)
+    if as_json:
+        rejected_ones = [{"id": each.id, "reason": str(each.error)} for each in found.rejected]
+        print_json(asdict(found) | {"rejected": rejected_ones})
+        return
+    size = f"{found.bytes / 1e6:,.1f} MB of vectors"
+    if dry_run:
+        typer.echo(f"{found.left} of {found.points} points to embed, about {found.seconds:,.0f} s, and {size}")
+    else:
+        typer.echo(f"{found.points - found.left} of {found.points} points are in {found.encoder} now, {size}")

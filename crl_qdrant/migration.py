@@ -1,0 +1,285 @@
+"""To another encoder without downtime: every image embedded again beside the old embeddings, then one change-over.
+
+The new raw vectors, and every materialised criterion over them, are written as further named vectors of the same
+points. Searches use the old ones until a single write of the manifest makes the new ones current; the old ones stay
+until they are dropped. What is done is seen from what points have, so it can be stopped and called again at any time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, Final
+
+import numpy as np
+
+from crl_qdrant.criterion import Criterion
+from crl_qdrant.definition import embedded_words, free_vector, version_of
+from crl_qdrant.embeddings import flaw, unit_rows
+from crl_qdrant.encoders.bound import BoundEncoder
+from crl_qdrant.errors import CRLError, EncoderError, InputError
+from crl_qdrant.images import decode, ImageInput
+from crl_qdrant.items import Rejected
+from crl_qdrant.lifecycle import Criteria
+from crl_qdrant.manifest import CriterionState, Lineage, Manifest, RawVector
+from crl_qdrant.points import Payload, PointId
+from crl_qdrant.progress import Advance
+from crl_qdrant.projector import fill_vector, lacking
+from crl_qdrant.stores import Record, Store
+
+__all__ = ["Migration", "Migrator", "drop_previous"]
+
+_SAMPLE: Final = 32
+_FLOAT_BYTES: Final = 4
+
+ImageOf = Callable[[PointId, Payload], ImageInput]
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """What a migration to another encoder takes, or has done.
+
+    Attributes:
+        encoder: the new encoder's name.
+        points: how many points are to have new embeddings.
+        left: how many of them lack one still.
+        seconds: taken, or with dry_run estimated from a sample for what is left.
+        bytes: that the new named vectors take, with those of materialised criteria, beside the old ones.
+        rejected: points whose image could not be had or embedded.
+        done: whether searches use the new embeddings.
+    """
+
+    encoder: str
+    points: int
+    left: int
+    seconds: float
+    bytes: int
+    rejected: list[Rejected] = field(default_factory=list)
+    done: bool = False
+
+
+class Migrator:
+    """One migration; `CRLCollection.migrate` says what is raised.
+
+    Args:
+        store: where the points are.
+        criteria: the collection's, over the old embeddings.
+        encoder: the new encoder.
+        raw: the new raw vectors, without a name for them yet.
+        image_of: gives a point's picture, from its id and payload.
+        batch_size: points embedded and written at once.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        criteria: Criteria,
+        encoder: BoundEncoder,
+        raw: RawVector,
+        image_of: ImageOf,
+        *,
+        batch_size: int,
+    ) -> None:
+        self._store = store
+        self._criteria = criteria
+        self._encoder = encoder
+        self._raw = self._named(raw)
+        self._image_of = image_of
+        self._batch_size = batch_size
+
+    def _named(self, raw: RawVector) -> RawVector:
+        """The raw vectors under the name that they have already, in an earlier run or before the last migration."""
+        manifest = self._criteria.manifest
+        known = [manifest.raw, *(each for each in (manifest.following, manifest.previous) if each is not None)]
+        for each in known:
+            if (each.encoder, each.dimension) == (raw.encoder, raw.dimension):
+                return each
+        if manifest.following is not None:
+            raise InputError(
+                f"a migration to {manifest.following.encoder!r} is under way; finish it first, "
+                "or give it up with drop_previous()"
+            )
+        if manifest.previous is not None:
+            raise InputError(
+                f"the embeddings of {manifest.previous.encoder!r} are still kept; drop_previous() before the next one"
+            )
+        number = 1 + max(int(each.vector.partition("~")[2] or 1) for each in known)
+        return replace(raw, vector=f"image~{number}")
+
+    def plan(self) -> Migration:
+        """What is to be done; a sample is embedded to see how long it takes, and nothing is written."""
+        left = self._left()
+        started = time.perf_counter()
+        records = self._store.retrieve(next(self._missing(_SAMPLE), []))
+        _, _, rejected = self._embedded(records)
+        elapsed = time.perf_counter() - started
+        return replace(self._report(rejected), seconds=elapsed / max(len(records), 1) * left)
+
+    def run(self, *, skip: bool, lock: AbstractContextManager[Any], advance: Advance) -> Migration:
+        """Embed, build and change over; `lock` is held while something is written.
+
+        Args:
+            skip: change over although some points have no embedding; those are then found by no image.
+            lock: keeps other writes of this process out.
+            advance: moves the progress bar on.
+        """
+        started = time.perf_counter()
+        manifest = self._criteria.manifest
+        if manifest.raw != self._raw:
+            if manifest.following is None:
+                self._store.update_metadata(replace(manifest, following=self._raw).to_entry())
+                self._criteria.refresh()
+            self._store.create_vector(self._raw.vector, self._raw.dimension)
+        rejected = self._embed(lock, advance)
+        if manifest.raw == self._raw:  # only points that came without an embedding were to be seen to
+            return replace(self._report(rejected), seconds=time.perf_counter() - started, done=True)
+        with lock:
+            # points that were added meanwhile
+            seen = {each.id for each in rejected}
+            rejected += [each for each in self._embed(lock, advance) if each.id not in seen]
+            done = skip or not rejected
+            if done:
+                self._criteria.refresh()
+                lineages = self._following()
+                self._build(lineages, advance)
+                self._change_over()
+        return replace(self._report(rejected), seconds=time.perf_counter() - started, done=done)
+
+    # ------------------------------------------------------------------ embedding
+
+    def _left(self) -> int:
+        known = self._raw.vector in self._store.vector_sizes()
+        return self._store.count(lacking(self._raw.vector) if known else None)
+
+    def _missing(self, size: int) -> Iterator[list[PointId]]:
+        known = self._raw.vector in self._store.vector_sizes()
+        for page in self._store.scroll_ids(lacking(self._raw.vector) if known else None):
+            points = iter(page)
+            while batch := list(islice(points, size)):
+                yield batch
+
+    def _embed(self, lock: AbstractContextManager[Any], advance: Advance) -> list[Rejected]:
+        total, every = self._left(), list[Rejected]()
+        for batch in self._missing(self._batch_size):
+            with lock:
+                # read under the lock: a point must not get the embedding of a picture it no longer has
+                ids, rows, rejected = self._embedded(self._store.retrieve(batch))
+                if ids:
+                    self._store.update_vectors(ids, self._raw.vector, rows)
+            every += rejected
+            advance(len(batch), total)
+        return every
+
+    def _embedded(self, records: Sequence[Record]) -> tuple[list[PointId], Any, list[Rejected]]:
+        """Ids and new embeddings [n, d] of the points whose picture can be embedded, and the others."""
+        with ThreadPoolExecutor() as pool:
+            outcomes = list(pool.map(self._picture, records))
+        pairs = list(zip(records, outcomes, strict=True))
+        rejected = [Rejected(record.id, outcome) for record, outcome in pairs if isinstance(outcome, CRLError)]
+        usable = [(record.id, outcome) for record, outcome in pairs if not isinstance(outcome, CRLError)]
+        if not usable:
+            return [], np.empty((0, self._raw.dimension), dtype=np.float32), rejected
+        rows = self._encoder.encode_images([picture for _, picture in usable], purpose="migrate")
+        good = np.isfinite(rows).all(axis=1) & rows.any(axis=1)
+        for at in np.flatnonzero(~good).tolist():
+            rejected.append(Rejected(usable[at][0], EncoderError(f"its new embedding {flaw(rows[at])}")))
+        ids = [usable[at][0] for at in np.flatnonzero(good).tolist()]
+        return ids, unit_rows(rows[good], what="the embeddings") if ids else rows[:0], rejected
+
+    def _picture(self, record: Record) -> Any:
+        try:
+            return self._encoder.preprocess(decode(self._image_of(record.id, record.payload or {})))
+        except CRLError as error:
+            return error
+        except Exception as error:  # the caller's own code, for one point: the others go on
+            return InputError(f"its image cannot be had: {type(error).__name__}: {error}")
+
+    # ------------------------------------------------------------------- criteria
+
+    def _following(self) -> dict[str, Lineage]:
+        """The criteria over the new embeddings, those that an earlier run has made among them."""
+        manifest = self._criteria.manifest
+        wanted = {name: (each.pending or each.current).criterion for name, each in manifest.lineages.items()}
+        kept = {
+            name: lineage
+            for name, lineage in manifest.following_lineages.items()
+            if name in wanted and _said(lineage.current.criterion) == _said(wanted[name])
+        }
+        if kept.keys() == wanted.keys():
+            return kept
+        embedded = {
+            name: each.with_embeddings(embedded_words(_said_anew(each), self._encoder)) for name, each in wanted.items()
+        }
+        lineages: dict[str, Lineage] = {}
+        taken = manifest.vectors_in_use() | set(self._store.vector_sizes())
+        entries: dict[str, Any] = {}
+        for name in manifest.following_lineages.keys() - wanted.keys():
+            entries |= Lineage.removal(name, following=True)
+        for name, criterion in embedded.items():
+            vector = free_vector(name, taken)
+            taken.add(vector)
+            lineages[name] = Lineage(version_of(criterion, embedded, self._store, self._raw, vector))
+            entries |= lineages[name].to_entry(following=True)
+        for lineage in manifest.following_lineages.values():  # begun before the words or options were changed
+            self._store.drop_vector(lineage.current.vector)
+        self._store.update_metadata(entries)
+        self._criteria.refresh()
+        return lineages
+
+    def _build(self, lineages: Mapping[str, Lineage], advance: Advance) -> None:
+        for name, lineage in lineages.items():
+            version = lineage.current
+            if not self._criteria.manifest.criteria[name].has_vector or version.state is CriterionState.MATERIALIZED:
+                continue
+            self._store.create_vector(version.vector, version.rank)
+            raw, projector = self._raw.vector, self._criteria.projector
+            fill_vector(self._store, raw, version, projector, batch_size=self._batch_size, advance=advance)
+            built = replace(lineage, current=version.in_state(CriterionState.MATERIALIZED))
+            self._store.update_metadata(built.to_entry(following=True))
+        self._criteria.refresh()
+
+    def _change_over(self) -> None:
+        """One write of the manifest: the new raw vectors and criteria are current, the old ones are kept aside."""
+        manifest = self._criteria.manifest
+        old = [name for lineage in manifest.lineages.values() for name in lineage.retired]
+        old += [version.vector for lineage in manifest.lineages.values() for version in lineage.versions]
+        left = tuple(dict.fromkeys([*manifest.left, *old]))
+        changed = Manifest(self._raw, manifest.following_lineages, previous=manifest.raw, left=left)
+        entries = changed.to_entry()
+        for name, lineage in manifest.following_lineages.items():
+            entries |= {**lineage.to_entry(), **Lineage.removal(name, following=True)}
+        self._store.update_metadata(entries)
+
+    def _report(self, rejected: list[Rejected]) -> Migration:
+        points = self._store.count()
+        criteria = self._criteria.manifest.criteria.values()
+        numbers = self._raw.dimension + sum(each.rank for each in criteria if each.has_vector)
+        return Migration(str(self._raw.encoder), points, self._left(), 0.0, points * numbers * _FLOAT_BYTES, rejected)
+
+
+def drop_previous(store: Store, criteria: Criteria) -> None:
+    """Remove the embeddings and named vectors of before the last migration, or those of one that is not finished."""
+    manifest = criteria.manifest
+    gone = [manifest.previous, manifest.following]
+    vectors = [*manifest.left, *(each.vector for each in gone if each is not None and each != manifest.raw)]
+    vectors += [lineage.current.vector for lineage in manifest.following_lineages.values()]
+    entries: dict[str, Any] = {}
+    for name in manifest.following_lineages:
+        entries |= Lineage.removal(name, following=True)
+    for vector in vectors:
+        store.drop_vector(vector)
+    # last, so that what a kill leaves is still named
+    store.update_metadata({**entries, **Manifest(manifest.raw, {}).to_entry()})
+    criteria.refresh()
+
+
+def _said(criterion: Criterion) -> tuple[Any, ...]:
+    return criterion.words, criterion.prompts, criterion.options
+
+
+def _said_anew(criterion: Criterion) -> Criterion:
+    return Criterion(criterion.name, criterion.words, prompt=criterion.prompts, **criterion.options.to_dict())

@@ -1,0 +1,183 @@
+"""To another encoder: the same answers as a collection that was made with it, whatever happens on the way."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import ColourEncoder, picture
+
+from crl_qdrant import CriterionState, CRLCollection, CRLError, InputError, ManifestError
+
+RNG = np.random.default_rng(3)
+PICTURES = {n: tuple(int(v) for v in RNG.integers(0, 256, size=3)) for n in range(60)}
+WORDS = ["red", "green", "blue", "white", "black"]
+
+
+class Newer(ColourEncoder):
+    """Another space: the colours and their squares."""
+
+    name = "newer"
+    dimension = 7
+
+    def encode_images(self, images: Any) -> Any:
+        rows = super().encode_images(images)
+        return np.concatenate([rows, rows[:, :3] ** 2], axis=1)
+
+    def encode_texts(self, texts: Any) -> Any:
+        rows = super().encode_texts(texts)
+        return np.concatenate([rows, rows[:, :3] ** 2], axis=1)
+
+
+def image_of(point: Any, payload: dict[str, Any]) -> Any:
+    return picture(tuple(payload["rgb"]))
+
+
+def made(location: Any, name: str, encoder: ColourEncoder) -> CRLCollection:
+    products = CRLCollection.create(name, location=location, encoder=encoder)
+    payloads = [{"rgb": list(rgb)} for rgb in PICTURES.values()]
+    products.add(list(PICTURES), [picture(rgb) for rgb in PICTURES.values()], payloads=payloads)
+    products.define("colour", WORDS)
+    products.define("hue", ["red", "green", "blue", "yellow"], suppress=["colour"], suppress_rank=1)
+    products.materialize("colour")
+    return products
+
+
+def answers(products: CRLCollection) -> list[Any]:
+    query = picture((200, 40, 10))
+    return [
+        [(hit.id, pytest.approx(hit.score, abs=2e-3)) for hit in products.search(query, criterion=criterion, limit=5)]
+        for criterion in (None, "colour", "hue")
+    ]
+
+
+def test_afterwards_it_answers_as_if_made_with_the_new_encoder(location: Any, tmp_path: Any) -> None:
+    products = made(location, "products", ColourEncoder())
+    expected = answers(made(tmp_path / "other", "fresh", Newer()))
+    before = answers(products)
+    planned = products.migrate(Newer(), image_of, dry_run=True)
+    assert (planned.encoder, planned.points, planned.left, planned.done) == ("newer", 60, 60, False)
+    assert planned.seconds > 0
+    assert planned.bytes == 60 * (7 + 5) * 4
+    assert products.info().encoder == "colours"
+    done = products.migrate(Newer(), image_of)
+    assert (done.left, done.rejected, done.done) == (0, [], True)
+    assert answers(products) == expected != before
+    info = products.info()
+    assert (info.encoder, info.dimension) == ("newer", 7)
+    assert {each.name: each.state for each in info.criteria} == {
+        "colour": CriterionState.MATERIALIZED,
+        "hue": CriterionState.DEFINED,
+    }
+    products.add([100], [picture("red")], payloads=[{"rgb": [255, 0, 0]}])
+    assert products.search(picture("red"), criterion="colour", limit=1)[0].id == 100
+    # back again: only the point that came since is embedded
+    embedded: list[Any] = []
+    products.migrate(ColourEncoder(), lambda point, payload: embedded.append(point) or image_of(point, payload))
+    assert set(embedded) == {100}
+    assert products.info().encoder == "colours"
+    products.delete([100])
+    assert answers(products) == before
+    products.drop_previous()
+    products.refresh()
+    assert answers(products) == before
+    assert len(products._store.vector_sizes()) == 2
+    products.close()
+
+
+def test_stopped_anywhere_it_goes_on_and_searches_use_the_old_one_meanwhile(location: Any) -> None:
+    products = made(location, "products", ColourEncoder())
+    before = answers(products)
+    asked: list[Any] = []
+
+    def stopping(point: Any, payload: dict[str, Any]) -> Any:
+        asked.append(point)
+        if len(asked) == 35:
+            raise KeyboardInterrupt
+        return image_of(point, payload)
+
+    with pytest.raises(KeyboardInterrupt):
+        products.migrate(Newer(), stopping, batch_size=10)
+    assert answers(products) == before
+    with pytest.raises(InputError, match="a migration to 'newer' is under way"):
+        products.migrate(type("Other", (Newer,), {"name": "other"})(), image_of)
+    products.close()
+    products = CRLCollection.open("products", location=location, encoder=ColourEncoder())
+    assert answers(products) == before
+    products.define("hue", ["red", "green", "blue", "white"])  # changed in between
+    products.add([200], [picture("blue")], payloads=[{"rgb": [0, 0, 255]}])
+    left = products.migrate(Newer(), image_of, dry_run=True).left
+    assert left == 31
+    assert products.migrate(Newer(), image_of).done
+    assert products.criteria["hue"].words == ("red", "green", "blue", "white")
+    assert products.search(picture("blue"), limit=1)[0].id == 200
+    products.close()
+    with CRLCollection.open("products", location=location, encoder=Newer()) as again:
+        assert again.search(picture("blue"), criterion="colour", limit=1)[0].id == 200
+
+
+def test_given_up_nothing_is_left_of_it(location: Any) -> None:
+    products = made(location, "products", ColourEncoder())
+    before, vectors = answers(products), products._store.vector_sizes()
+    with pytest.raises(InputError, match="1 of 60 points cannot be embedded, the first: 7: there is no image file"):
+        products.migrate(Newer(), lambda point, payload: "gone.png" if point == 7 else image_of(point, payload))
+    assert answers(products) == before
+    products.drop_previous()
+    assert products._store.vector_sizes() == vectors
+    assert answers(products) == before
+
+
+def test_points_without_a_picture_can_be_left_behind_and_seen_to_later(location: Any) -> None:
+    products = made(location, "products", ColourEncoder())
+    done = products.migrate(
+        Newer(), lambda point, payload: {}[point] if point == 7 else image_of(point, payload), on_error="skip"
+    )
+    assert ([each.id for each in done.rejected], done.left, done.done) == ([7], 1, True)
+    assert "its image cannot be had: KeyError" in str(done.rejected[0])
+    assert 7 not in {hit.id for hit in products.search(picture(PICTURES[7]), limit=60)}
+    assert products.migrate(Newer(), image_of).left == 0
+    products.materialize("colour")
+    for criterion in (None, "colour"):
+        assert 7 in {hit.id for hit in products.search(picture(PICTURES[7]), criterion=criterion, limit=60)}
+
+
+def test_searches_in_other_threads_see_one_encoder_or_the_other(location: Any, tmp_path: Any) -> None:
+    products = made(location, "products", ColourEncoder())
+    possible = [answers(products), answers(made(tmp_path / "other", "fresh", Newer()))]
+    stop, wrong, seen = threading.Event(), list[Any](), list[int]()
+
+    def searching() -> None:
+        while not stop.is_set():
+            try:
+                query = picture((200, 40, 10))
+                found = [(hit.id, hit.score) for hit in products.search(query, criterion="colour", limit=5)]
+            except CRLError as error:
+                wrong.append(error)
+                return
+            matches = [number for number, each in enumerate(possible) if each[1] == found]
+            seen.extend(matches)
+            if not matches:
+                wrong.append(found)
+
+    threads = [threading.Thread(target=searching) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    products.migrate(Newer(), image_of, batch_size=5)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert 0 in seen
+
+
+def test_another_process_that_has_it_open_is_told() -> None:
+    from qdrant_client import QdrantClient
+
+    client = QdrantClient(":memory:")
+    products = made(client, "products", ColourEncoder())
+    reader = CRLCollection.open("products", location=client, encoder=ColourEncoder())
+    products.migrate(Newer(), image_of)
+    with pytest.raises(ManifestError, match=r"has moved from encoder 'colours' to 'newer'.*open it again"):
+        reader.refresh()
