@@ -103,11 +103,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         products = CRLCollection.create("products", location=folder, dimension=DIMENSION)
         products.add(range(points), embeddings=rows, batch_size=1000)
-        products.define(Criterion("style", [f"word {n}" for n in range(WORDS)], embeddings=texts))
+        products.define(Criterion("style", [f"word {n}" for n in range(WORDS)], embeddings=texts, preset="paper"))
         products.materialize("style")
         products.optimize()
         stored: StoredCriterion = products._criteria.find("style")
-        exact = rows.astype(np.float64) @ stored.projection
+        exact = rows.astype(np.float64) @ stored.projection.matrix
         exact /= np.linalg.norm(exact, axis=1, keepdims=True)
         vectors = exact.astype(np.float32)
 

@@ -22,7 +22,8 @@ import qdrant_edge as edge
 import torch
 
 from crl_qdrant import Criterion, CRLCollection
-from crl_qdrant.projection import conditional_representation, projection_matrix
+from crl_qdrant.options import PRESETS
+from crl_qdrant.projection import conditional_representation, Projection, projection_of
 
 DIMENSION, WORDS, LIMIT = 512, 32, 10
 RNG = np.random.default_rng(0)
@@ -86,7 +87,7 @@ def bare_search(shard: edge.EdgeShard, vector: list[float]) -> list[tuple[Any, f
 
 
 def bare_backfill(
-    shard: edge.EdgeShard, vectors: np.ndarray, projection: torch.Tensor, batch: int
+    shard: edge.EdgeShard, vectors: np.ndarray, projection: Projection, batch: int
 ) -> tuple[float, float]:
     """Points a second of the engine's own update_vectors, and of reading, projecting and updating by hand."""
     shard.update(edge.UpdateOperation.create_dense_vector("crl_c0", WORDS, edge.Distance.Cosine))
@@ -119,7 +120,7 @@ def main() -> None:
     rows = clustered_rows(points)
     texts = RNG.normal(size=(WORDS, DIMENSION))
     words = [f"w{number}" for number in range(WORDS)]
-    criteria = [Criterion(f"c{n}", words, embeddings=np.roll(texts, n, axis=1)) for n in range(6)]
+    criteria = [Criterion(f"c{n}", words, embeddings=np.roll(texts, n, axis=1), preset="paper") for n in range(6)]
     table = ["| what | ours | bare | ratio |", "|---|---|---|---|"]
 
     def row(what: str, ours: float, theirs: float, form: str) -> None:
@@ -134,14 +135,14 @@ def main() -> None:
             products.define(criterion)
 
         matrix = torch.from_numpy(rows).half()
-        projections = [projection_matrix(torch.tensor(criterion.embeddings)) for criterion in criteria]
+        projections = [projection_of(torch.tensor(criterion.embeddings), PRESETS["paper"]) for criterion in criteria]
         representation = conditional_representation(matrix, projections[0])
         before = resident_bytes()
         products.search(embedding=rows[0], criterion="c0")
         used = resident_bytes() - before
         ours, theirs = take_turns(
             lambda n: products.search(embedding=rows[n], criterion="c0", limit=LIMIT, with_payload=False),
-            lambda n: torch.topk(representation @ (matrix[n].float() @ projections[0]), LIMIT),
+            lambda n: torch.topk(representation @ (matrix[n].float() @ projections[0].matrix), LIMIT),
             rounds=200,
         )
         row("scan, warm criterion, ms (bare: matrix-vector product and top-k)", ours, theirs, ".2f")

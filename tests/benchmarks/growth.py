@@ -44,7 +44,7 @@ def measure(points: int) -> dict[str, float]:
         found["add"] = time.perf_counter() - started
         del rows  # the largest need the memory
         for number in range(4):
-            products.define(Criterion(f"c{number}", words, embeddings=np.roll(texts, number, axis=1)))
+            products.define(Criterion(f"c{number}", words, embeddings=np.roll(texts, number, axis=1), preset="paper"))
 
         def search(number: int, criterion: str = "c0") -> None:
             products.search(embedding=queries[number], criterion=criterion, with_payload=False)
