@@ -111,15 +111,14 @@ def _projected(
     away = leading_directions(suppressed, options.suppress_rank) if suppressed else None
     texts = torch.tensor(criterion.embeddings)
     made = projection_of(texts, options, image_mean=mean, suppressed=away)
-    # sharpened representations have K dimensions, of a span that may be smaller
-    spanned = int(torch.linalg.matrix_rank(made.matrix)) if options.sharpen and made.rank else made.rank
+    spanned = made.matrix.shape[1]
     if spanned < _FEWEST_DIMENSIONS:
         raise CriterionError(
             f"the words of criterion {criterion.name!r} span {spanned} dimension(s), and in fewer than two "
             'every image is simply for or against; use more words, or preset="paper"'
         )
-    words = None if made.words is None else np.asarray(made.words.numpy())
-    return StoredProjection(np.asarray(made.matrix.numpy()), np.asarray(made.offset.numpy()), made.sharpen, words)
+    matrix, offset, words = (np.asarray(each.numpy()) for each in (made.matrix, made.offset, made.words))
+    return StoredProjection(matrix, offset, words, made.sharpen, made.blend)
 
 
 def _embeddings(criterion: Criterion, manifest: Manifest, encoder: BoundEncoder) -> Float32Array:

@@ -24,8 +24,10 @@ class Options:
     Args:
         center: what is taken out first: "none", the mean of the words ("text"), or also the mean of the collection's
             images ("both").
-        sharpen: temperature of the softmax over the words, in standard deviations of an image's similarities to them;
-            the representation then has K dimensions, one for each word. 0 leaves the similarities as they are.
+        sharpen: temperature of a softmax over the words, in standard deviations of an image's similarities to them:
+            how much of each word an image is, beside how similar it is to each. 0 for the similarities alone.
+        blend: the sharpened form's share of the cosine, in (0, 1]; 1 for the sharpened form alone. Representations
+            have r dimensions for the similarities, K for the sharpened form, r + K for both.
         weighting: exponent p of the singular values in P = V·Sᵖ. 1 is the paper, 0 an orthonormal basis of the
             words' span, -1 the pseudo-inverse.
         energy: share of the squared singular values to keep, in (0, 1].
@@ -42,7 +44,8 @@ class Options:
     """
 
     center: Center = "text"
-    sharpen: float = 1.0
+    sharpen: float = 0.5
+    blend: float = 0.5
     weighting: float = 1.0
     energy: float = 1.0
     rank: Directions | None = None
@@ -53,11 +56,15 @@ class Options:
     def __post_init__(self) -> None:
         if self.center not in ("none", "text", "both"):
             raise CriterionError(f'center is "none", "text" or "both", got {self.center!r}')
-        for name, least, most in (("sharpen", 0.0, 100.0), ("weighting", -2.0, 2.0), ("energy", 0.0, 1.0)):
+        for name, least, most in (("sharpen", 0.0, 100.0), ("weighting", -2.0, 2.0)):
             value = _number(name, getattr(self, name))
-            if not least <= value <= most or (name == "energy" and value == 0.0):
-                above = "above" if name == "energy" else "from"
-                raise CriterionError(f"{name} must be {above} {least:g} to {most:g}, got {value!r}")
+            if not least <= value <= most:
+                raise CriterionError(f"{name} must be from {least:g} to {most:g}, got {value!r}")
+            object.__setattr__(self, name, value)
+        for name in ("blend", "energy"):
+            value = _number(name, getattr(self, name))
+            if not 0.0 < value <= 1.0:
+                raise CriterionError(f"{name} must be above 0 and at most 1, got {value!r}")
             object.__setattr__(self, name, value)
         for name, optional in (("rank", True), ("suppress_rank", False)):
             object.__setattr__(self, name, _directions(name, getattr(self, name), optional))

@@ -11,7 +11,7 @@ Everything else that a criterion can ask for either edits T before that (its bas
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -26,7 +26,6 @@ __all__ = [
     "cosine_similarity",
     "knee",
     "leading_directions",
-    "project",
     "projection_of",
     "top_k",
 ]
@@ -39,17 +38,18 @@ class Projection:
     """What turns image embeddings into conditional representations.
 
     Attributes:
-        matrix: float32 [d, r]: P, or P·Uᵀ [d, K] where the representation is sharpened.
+        matrix: P, float32 [d, r].
         offset: float32 [r], added to I·P: minus the projected mean image, or zeros.
+        words: U, float32 [K, r], orthonormal columns: z·Uᵀ are the similarities z by words.
         sharpen: temperature of the softmax over the words; 0 for none.
-        words: U, float32 [K, r], orthonormal columns: z·Uᵀ is a representation z by words. None where it is
-            by words already.
+        blend: the sharpened form's share of the cosine.
     """
 
     matrix: Tensor
     offset: Tensor
-    sharpen: float
-    words: Tensor | None
+    words: Tensor
+    sharpen: float = 0.0
+    blend: float = 1.0
     scale: float = field(init=False)  # the matrix' norm, below whose rounding a product is nothing
 
     def __post_init__(self) -> None:
@@ -57,13 +57,13 @@ class Projection:
 
     @property
     def rank(self) -> int:
-        """Dimensions of the representations."""
-        return int(self.matrix.shape[1])
+        """Dimensions of the representations: r, K, or r + K."""
+        words, rank = self.words.shape
+        return (words if self.sharpen else 0) + (rank if not self.sharpen or self.blend < 1.0 else 0)
 
     def to(self, device: torch.device) -> Projection:
         """The same on another device."""
-        words = None if self.words is None else self.words.to(device)
-        return Projection(self.matrix.to(device), self.offset.to(device), self.sharpen, words)
+        return replace(self, matrix=self.matrix.to(device), offset=self.offset.to(device), words=self.words.to(device))
 
 
 def projection_of(
@@ -82,7 +82,7 @@ def projection_of(
         suppressed: orthonormal rows [m, d] of what is to be taken out of the images; None for nothing.
 
     Returns:
-        The projection, on T's device; its rank r is that of the edited T or less. r is 0 where that is zero, as one
+        The projection, on T's device; P's rank r is that of the edited T or less. r is 0 where that is zero, as one
         text is once its mean is taken out.
     """
     # The matrix is small and squared condition numbers are not: decompose in float64 (in the CPU's memory, since
@@ -92,8 +92,6 @@ def projection_of(
     texts = basis(text_embeddings.detach().to("cpu", torch.float64), options, image_mean=mean, suppressed=away)
     words, singular, directions = _decomposed(texts, energy=options.energy, rank=options.rank)
     matrix = directions * singular.pow(options.weighting)  # P, (d, r)
-    if options.sharpen:
-        matrix = matrix @ words.T if len(singular) else matrix  # (d, K)
     offset = torch.zeros(matrix.shape[1], dtype=torch.float64)
     if options.center == "both" and not options.tangent and mean is not None:
         offset = -mean @ matrix
@@ -102,9 +100,7 @@ def projection_of(
     def on_device(tensor: Tensor) -> Tensor:
         return tensor.to(device, torch.float32).contiguous()
 
-    return Projection(
-        on_device(matrix), on_device(offset), options.sharpen, None if options.sharpen else on_device(words)
-    )
+    return Projection(on_device(matrix), on_device(offset), on_device(words), options.sharpen, options.blend)
 
 
 def basis(
@@ -203,33 +199,38 @@ def _decomposed(texts: Tensor, *, energy: float, rank: Directions | None) -> tup
     return words[:, :kept], singular[:kept], directions[:kept].T
 
 
-def project(image_embeddings: Tensor, projection: Projection) -> Tensor:
-    """I·P + b, float32 [N, r]: similarities before they are sharpened or scaled (half precision goes in as float32)."""
-    return image_embeddings.to(torch.float32) @ projection.matrix + projection.offset
-
-
 def conditional_representation(image_embeddings: Tensor, projection: Projection) -> Tensor:
-    """The criterion's view of each image: rows of I·P + b, sharpened where the projection says so, at unit length.
+    """The criterion's view of each image: rows of z = I·P + b at unit length, with their sharpened form.
 
-    Sharpened, a row is softmax(z / (temperature · std z)) over the K words: standardising makes the temperature mean
-    the same for every encoder, whose similarities differ in scale.
+    The sharpened form of a row is softmax(z·Uᵀ / (temperature · std)) over the K words, std being that of z·Uᵀ:
+    standardising makes a temperature mean the same for every encoder, whose similarities differ in scale. The two,
+    of unit length each, stand beside each other with weights that make the cosine of the whole
+    (1 - blend)·cosine of the similarities + blend·cosine of the sharpened forms.
 
     Args:
         image_embeddings: I, [N, d], any float type (half precision is projected in float32).
         projection: on the same device.
 
     Returns:
-        float32 [N, r], unit rows; a row of zeros where an image has no part in the words' span.
+        float32 [N, r], [N, K] or [N, r + K], unit rows; a row of zeros where an image has no part in the words' span.
     """
-    rows = project(image_embeddings, projection)
-    if projection.sharpen:
-        deviation = rows.std(dim=-1, correction=0, keepdim=True)
-        something = deviation > _NOTHING * projection.scale
-        rows = functional.softmax(rows / (projection.sharpen * deviation.clamp(min=1e-30)), dim=-1) * something
-    else:
-        # what is left of an embedding that is orthogonal to all words is rounding, not a direction
-        rows = rows * (rows.norm(dim=-1, keepdim=True) > _NOTHING * projection.scale)
-    return functional.normalize(rows, dim=-1)
+    rows = image_embeddings.to(torch.float32) @ projection.matrix + projection.offset
+    lengths = rows.norm(dim=-1, keepdim=True)
+    # what is left of an embedding that is orthogonal to all words is rounding, not a direction
+    something = lengths > _NOTHING * projection.scale
+    similar: Tensor = rows / lengths.clamp(min=1e-30) * something
+    if not projection.sharpen:
+        return similar
+    by_words = similar @ projection.words.T
+    deviation = by_words.std(dim=-1, correction=0, keepdim=True)
+    told_apart = something & (deviation > _NOTHING)
+    weights = functional.softmax(by_words / (projection.sharpen * deviation.clamp(min=1e-30)), dim=-1)
+    sharp: Tensor = functional.normalize(weights, dim=-1) * told_apart
+    if projection.blend == 1.0:
+        return sharp
+    share = projection.blend
+    blended = torch.cat([(1.0 - share) ** 0.5 * similar, share**0.5 * sharp], dim=-1)
+    return functional.normalize(blended, dim=-1)
 
 
 def cosine_similarity(queries: Tensor, candidates: Tensor) -> Tensor:

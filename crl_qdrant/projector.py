@@ -40,8 +40,8 @@ class Projector:
             from crl_qdrant.device import choose_device
             from crl_qdrant.projection import Projection
 
-            words = None if kept.words is None else torch.tensor(kept.words)
-            made = Projection(torch.tensor(kept.matrix), torch.tensor(kept.offset), kept.sharpen, words)
+            matrix, offset, words = (torch.tensor(each) for each in (kept.matrix, kept.offset, kept.words))
+            made = Projection(matrix, offset, words, kept.sharpen, kept.blend)
             self._projections[kept.key] = made.to(choose_device(self._device))
         return self._projections[kept.key]
 

@@ -29,70 +29,83 @@ class StoredProjection:
 
     matrix: Float32Array  # [d, r]
     offset: Float32Array  # [r]
-    sharpen: float
-    words: Float32Array | None  # U, [K, r]
+    words: Float32Array  # [K, r]
+    sharpen: float = 0.0
+    blend: float = 1.0
     key: str = field(init=False)  # 16 hex digits that change with the representations
     scale: float = field(init=False)  # the matrix' norm
 
     def __post_init__(self) -> None:
         digest = hashlib.sha256(np.ascontiguousarray(self.matrix).tobytes())
-        digest.update(np.ascontiguousarray(self.offset).tobytes() + repr(self.sharpen).encode())
+        digest.update(np.ascontiguousarray(self.offset).tobytes())
+        digest.update(np.ascontiguousarray(self.words).tobytes() + repr((self.sharpen, self.blend)).encode())
         object.__setattr__(self, "key", digest.hexdigest()[:16])
         object.__setattr__(self, "scale", float(np.linalg.norm(self.matrix)))
 
     @property
     def rank(self) -> int:
-        """r, the dimensions of conditional representations."""
-        return int(self.matrix.shape[1])
+        """Dimensions of conditional representations."""
+        words, rank = self.words.shape
+        return (words if self.sharpen else 0) + (rank if self._has_similarities else 0)
+
+    @property
+    def _has_similarities(self) -> bool:
+        return not self.sharpen or self.blend < 1.0
 
     def represent(self, embeddings: Rows) -> Rows:
-        """Conditional representations of unit embeddings [N, d], unit rows [N, r]; zeros where there is no part in
-        the words. Computed in the precision of the embeddings.
+        """Conditional representations [N, rank] of unit embeddings [N, d], in the precision of these.
+
+        Unit rows; zeros where an image has no part in the words.
         """
-        rows = self._similarities(embeddings)
-        if self.sharpen:
-            deviation = rows.std(axis=1, keepdims=True)
-            heights = rows / (self.sharpen * np.maximum(deviation, 1e-30))
-            rows = np.exp(heights - heights.max(axis=1, keepdims=True)) * (deviation > _NOTHING * self.scale)
-        return self._unit(rows, 0.0 if self.sharpen else _NOTHING * self.scale)
+        similar = self.similarities(embeddings)
+        if not self.sharpen:
+            return similar
+        by_words: Rows = similar @ self.words.T.astype(similar.dtype, copy=False)
+        deviation = by_words.std(axis=1, keepdims=True)
+        heights = by_words / (self.sharpen * np.maximum(deviation, 1e-30))
+        sharp: Rows = _unit(np.exp(heights - heights.max(axis=1, keepdims=True)) * (deviation > _NOTHING), 0.0)
+        if self.blend == 1.0:
+            return sharp
+        parts = [(1.0 - self.blend) ** 0.5 * similar, self.blend**0.5 * sharp]
+        return _unit(np.concatenate(parts, axis=1), 0.0)
 
-    def unsharpened(self, embeddings: Rows) -> Rows:
-        """The same before it is sharpened: similarities to the words, unit rows [N, r]; a linear map's direction."""
-        return self._unit(self._similarities(embeddings), _NOTHING * self.scale)
-
-    def by_words(self, representations: Rows) -> Rows:
-        """Representations [N, r] with one dimension for each word, [N, K]; inner products stay as they are."""
-        if self.words is None:
-            return representations
-        by_words: Rows = representations @ self.words.T.astype(representations.dtype, copy=False)
-        return by_words
-
-    def _similarities(self, embeddings: Rows) -> Rows:
+    def similarities(self, embeddings: Rows) -> Rows:
+        """The same without the sharpened form: rows of I·P + b at unit length, [N, r]."""
         kind = embeddings.dtype
         rows: Rows = embeddings @ self.matrix.astype(kind, copy=False) + self.offset.astype(kind, copy=False)
-        return rows
-
-    @staticmethod
-    def _unit(rows: Rows, nothing: float) -> Rows:
         # what is left of an embedding that is orthogonal to all words is rounding, not a direction
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        scaled: Rows = np.where(lengths > nothing, rows / np.maximum(lengths, 1e-30), 0.0).astype(rows.dtype)
-        return scaled
+        return _unit(rows, _NOTHING * self.scale)
+
+    def by_words(self, representations: Rows) -> Rows:
+        """Representations [N, rank] as one or two parts [N, parts, K] by words, with the same inner products."""
+        rank = self.words.shape[1] if self._has_similarities else 0
+        parts = [representations[:, rank:]] if self.sharpen else []
+        if rank:
+            parts.insert(0, representations[:, :rank] @ self.words.T.astype(representations.dtype, copy=False))
+        stacked: Rows = np.stack(parts, axis=1)
+        return stacked
 
     def to_entry(self) -> dict[str, Any]:
         """A JSON-able copy; `from_entry` reads it back."""
-        entry: dict[str, Any] = {
+        return {
             "matrix": to_base64(self.matrix),
             "offset": to_base64(self.offset),
+            "words": to_base64(self.words),
+            "number_of_words": len(self.words),
             "sharpen": self.sharpen,
+            "blend": self.blend,
         }
-        if self.words is not None:
-            entry |= {"words": to_base64(self.words), "number_of_words": len(self.words)}
-        return entry
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any], *, dimension: int) -> StoredProjection:
         """The projection that `to_entry` wrote, of embeddings of this dimension."""
         matrix = from_base64(entry["matrix"], rows=dimension)
-        words = from_base64(entry["words"], rows=entry["number_of_words"]) if "words" in entry else None
-        return cls(matrix, from_base64(entry["offset"], rows=1)[0], float(entry["sharpen"]), words)
+        words = from_base64(entry["words"], rows=entry["number_of_words"])
+        offset = from_base64(entry["offset"], rows=1)[0]
+        return cls(matrix, offset, words, float(entry["sharpen"]), float(entry["blend"]))
+
+
+def _unit(rows: Rows, nothing: float) -> Rows:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    scaled: Rows = np.where(lengths > nothing, rows / np.maximum(lengths, 1e-30), 0.0).astype(rows.dtype)
+    return scaled

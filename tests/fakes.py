@@ -52,15 +52,25 @@ def conditional_cosines(images: npt.ArrayLike, texts: npt.ArrayLike) -> npt.NDAr
 
 
 def by_words(
-    images: npt.ArrayLike, texts: npt.ArrayLike, *, center: bool = True, sharpen: float = 1.0, weighting: float = 1.0
+    images: npt.ArrayLike,
+    texts: npt.ArrayLike,
+    *,
+    center: bool = True,
+    sharpen: float = 0.5,
+    blend: float = 0.5,
+    weighting: float = 1.0,
 ) -> npt.NDArray[np.float64]:
-    """Conditional representations as docs/criteria.md says of the options, by words: float64 [N, K], unit rows."""
+    """Conditional representations as docs/criteria.md says of the options, by words: float64, unit rows.
+
+    [N, K] for the similarities or the sharpened form, [N, 2K] for both.
+    """
     basis = unit(texts)
     if center:
         basis = basis - basis.mean(axis=0)
     u, s, v = np.linalg.svd(basis, full_matrices=False)
     keep = s > 1e-9
     rows = unit(images) @ v[keep].T @ np.diag(s[keep] ** weighting) @ u[:, keep].T
-    if sharpen:
-        rows = np.exp(rows / rows.std(axis=1, keepdims=True) / sharpen)
-    return unit(rows)
+    if not sharpen:
+        return unit(rows)
+    sharp = unit(np.exp(rows / rows.std(axis=1, keepdims=True) / sharpen))
+    return sharp if blend == 1 else np.concatenate([np.sqrt(1 - blend) * unit(rows), np.sqrt(blend) * sharp], axis=1)

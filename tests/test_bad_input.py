@@ -339,7 +339,7 @@ def test_someone_elses_collection_is_left_alone() -> None:
 def test_a_collection_that_another_program_changed(products: CRLCollection, location: Any) -> None:
     products.materialize("colour")
     products._store.drop_vector("crl_colour")
-    with pytest.raises(ManifestError, match=r"'crl_colour' of 3 dimensions and has image \[4\]"):
+    with pytest.raises(ManifestError, match=r"'crl_colour' of 5 dimensions and has image \[4\]"):
         products.refresh()
     products._store.update_metadata({"crl": {"format": 99}})
     with pytest.raises(ManifestError, match="format 99"):

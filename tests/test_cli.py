@@ -82,7 +82,7 @@ def test_from_a_catalogue_to_hits(crl: Run, catalog: Path) -> None:
     shown = json.loads(crl("criteria", "show", "colour", "--json")[1])
     assert shown["words"] == ["black", "white", "red", "blue", "green"]
     (listed,) = json.loads(crl("criteria", "list", "--json")[1])
-    assert (listed["state"], listed["points"], listed["rank"]) == ("materialized", 12, 5)
+    assert (listed["state"], listed["points"], listed["rank"]) == ("materialized", 12, 9)
     assert "12 points, 128 dimensions, encoder demo" in crl("info")[1]
     assert json.loads(crl("info", "--json")[1])["criteria"][0]["name"] == "colour"
 

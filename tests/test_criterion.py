@@ -12,7 +12,7 @@ from crl_qdrant import Criterion, CriterionError, EmbeddingError, Options, PRESE
 def test_the_prompt_is_the_papers_and_the_options_are_those_that_measured_best() -> None:
     criterion = Criterion("fabric", ["denim", "raw  silk ", "felt"])
     assert criterion.texts[:2] == ["objects with the fabric of denim", "objects with the fabric of raw silk"]
-    assert criterion.options == Options(center="text", sharpen=1.0, weighting=1.0, energy=1.0)
+    assert criterion.options == Options(center="text", sharpen=0.5, blend=0.5, weighting=1.0, energy=1.0)
     assert Criterion("fabric", ["a", "b", "c"], preset="paper").options == Options(center="none", sharpen=0.0)
     # centring two words would leave one direction
     assert Criterion("sleeve", ["long", "short"]).options == PRESETS["paper"]
@@ -57,6 +57,7 @@ def test_names_that_cannot_be(name: object) -> None:
         {"energy": 1.5},
         {"sharpen": -1},
         {"sharpen": "much"},
+        {"blend": 0},
         {"center": True},
         {"rank": 0},
         {"rank": True},
@@ -76,8 +77,8 @@ def test_options_that_cannot_be(options: dict) -> None:
 
 def test_options_change_one_by_one() -> None:
     criterion = Criterion("fabric", ["a", "b", "c"], embeddings=np.eye(3), suppress=["cut", "cut"])
-    changed = criterion.with_options(sharpen=0.5)
-    assert changed.options == Options(sharpen=0.5, suppress=("cut",))
+    changed = criterion.with_options(sharpen=0.7)
+    assert changed.options == Options(sharpen=0.7, suppress=("cut",))
     assert changed.with_options("paper").options == PRESETS["paper"]
     assert np.array_equal(changed.embeddings, criterion.embeddings)
     assert criterion.with_name("cloth").texts == criterion.texts

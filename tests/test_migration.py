@@ -60,7 +60,7 @@ def test_afterwards_it_answers_as_if_made_with_the_new_encoder(location: Any, tm
     planned = products.migrate(Newer(), image_of, dry_run=True)
     assert (planned.encoder, planned.points, planned.left, planned.done) == ("newer", 60, 60, False)
     assert planned.seconds > 0
-    assert planned.bytes == 60 * (7 + 5) * 4
+    assert planned.bytes == 60 * (7 + 4 + 5) * 4
     assert products.info().encoder == "colours"
     done = products.migrate(Newer(), image_of)
     assert (done.left, done.rejected, done.done) == (0, [], True)

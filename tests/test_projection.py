@@ -79,16 +79,17 @@ def test_hand_worked_case() -> None:
 
 
 def numpy_twin(projection: Projection) -> StoredProjection:
-    words = None if projection.words is None else projection.words.numpy()
-    return StoredProjection(projection.matrix.numpy(), projection.offset.numpy(), projection.sharpen, words)
+    arrays = (each.numpy() for each in (projection.matrix, projection.offset, projection.words))
+    return StoredProjection(*arrays, projection.sharpen, projection.blend)
 
 
 @pytest.mark.parametrize("texts", ["crowded", "random", "more words than dimensions"])
 @pytest.mark.parametrize(
     "options",
     [
-        {"center": True, "sharpen": 1.0},
-        {"center": True, "sharpen": 0.5, "weighting": 0.0},
+        {"center": True},
+        {"center": True, "sharpen": 1.0, "blend": 1.0},
+        {"center": True, "sharpen": 0.5, "blend": 0.3, "weighting": 0.0},
         {"center": False, "sharpen": 2.0},
         {"center": True, "sharpen": 0.0},
         {"center": False, "sharpen": 0.0, "weighting": 0.5},
@@ -107,18 +108,31 @@ def test_options_are_what_the_docs_say(texts: str, options: dict) -> None:
     for kind, close in ((np.float32, 2e-5), (np.float64, 2e-6)):
         twin = numpy_twin(made)
         assert np.abs(twin.represent(images.astype(kind)) - found).max() <= 2e-5
-        assert np.abs(twin.by_words(twin.represent(images.astype(kind))) - expected).max() <= close
+        rows = twin.represent(images.astype(kind))
+        assert rows.shape[1] == twin.rank == made.rank
+        assert np.abs(twin.by_words(rows).reshape(len(rows), -1) - expected).max() <= close
 
 
 def test_hand_worked_softmax() -> None:
     # similarities 3, 1, -1 (mean 1, deviation 1.633) at temperature 0.5 become heights 3.674, 1.225, -1.225
     texts = torch.eye(3)
-    found = conditional_representation(torch.tensor([[3.0, 1.0, -1.0]]), projection_of(texts, Options(sharpen=0.5)))
+    made = projection_of(texts, Options(sharpen=0.5, blend=1))
+    found = conditional_representation(torch.tensor([[3.0, 1.0, -1.0]]), made)
     weights = np.exp([3.674235, 1.224745, -1.224745])
     assert found[0].tolist() == pytest.approx((weights / np.linalg.norm(weights)).tolist(), abs=1e-6)
     # a scale of its own in every encoder: ten times the similarities are the same representation
-    again = conditional_representation(torch.tensor([[30.0, 10.0, -10.0]]), projection_of(texts, Options(sharpen=0.5)))
-    assert torch.allclose(found, again)
+    assert torch.allclose(found, conditional_representation(torch.tensor([[30.0, 10.0, -10.0]]), made))
+
+
+def test_blended_cosines_are_weighted_means() -> None:
+    texts, images = torch.tensor(TEXTS["random"]), torch.tensor(crowded(20, 64)).float()
+
+    def cosines(**options: Any) -> torch.Tensor:
+        rows = conditional_representation(images, projection_of(texts, Options(**options)))
+        return rows @ rows.T
+
+    blended = cosines(sharpen=0.7, blend=0.25)
+    assert torch.allclose(blended, 0.75 * cosines(sharpen=0) + 0.25 * cosines(sharpen=0.7, blend=1), atol=1e-5)
 
 
 def test_weighting_is_the_exponent_of_the_singular_values() -> None:

@@ -385,7 +385,7 @@ def test_explanations_add_up_to_the_score(shop: Shop, indexed: Shop, criterion: 
 
 def test_describing_an_image_names_its_words(shop: Shop) -> None:
     mean = representation("fabric", np.stack(list(shop.rows.values()))[:1000]).mean(axis=0)
-    more = representation("fabric", ROWS[4][None])[0] - mean
+    more = (representation("fabric", ROWS[4][None])[0] - mean).reshape(2, 5).sum(axis=0)
     described = shop.products.describe(embedding=ROWS[4], criterion="fabric", limit=3)
     assert [word for word, _ in described] == ["abcde"[k] for k in np.argsort(-more)[:3]]
     assert [value for _, value in described] == pytest.approx(np.sort(more)[::-1][:3], abs=1e-4)

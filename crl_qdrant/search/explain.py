@@ -1,7 +1,7 @@
 """Why a hit matched, in the criterion's words.
 
-A conditional representation z [r] is U z in the space of the K words, with the same inner products, so a cosine is a
-sum over words. What any two items share is told apart by the collection's mean m (in word space):
+A conditional representation is one or two parts by words, with the same inner products, so a cosine is a sum over
+words. What any two items share is told apart by the collection's mean m (in word space):
 a·b = Σₖ (aₖ - mₖ)(bₖ - mₖ) + Σₖ mₖ(aₖ + bₖ - mₖ).
 """
 
@@ -30,20 +30,24 @@ class WordSpace:
         self._mean = self.represent(sample).mean(axis=0)
 
     def represent(self, embeddings: Float32Array) -> np.ndarray:
-        """Unit embeddings [N, d] by words: float64 [N, K], unit rows, cosines as the criterion has them."""
-        return self._projection.by_words(self._projection.represent(embeddings.astype(np.float64)))
+        """Unit embeddings [N, d] by words: float64 [N, parts·K], unit rows, cosines as the criterion has them."""
+        rows = self._projection.represent(embeddings.astype(np.float64))
+        return self._projection.by_words(rows).reshape(len(rows), -1)
 
     def explain(self, query: np.ndarray, hit: np.ndarray) -> Explanation:
-        """What adds up to the cosine of two representations by words, [K] each and of unit length."""
+        """What adds up to the cosine of two representations by words, [parts·K] each and of unit length."""
         of_query, of_hit = query - self._mean, hit - self._mean
-        shares = of_query * of_hit
+        shares, query_more, hit_more = (self._per_word(each) for each in (of_query * of_hit, of_query, of_hit))
         words = [
-            WordShare(self._words[k], float(shares[k]), float(of_query[k]), float(of_hit[k]))
+            WordShare(self._words[k], float(shares[k]), float(query_more[k]), float(hit_more[k]))
             for k in np.argsort(-shares, kind="stable")
         ]
         return Explanation(float(self._mean @ (query + hit - self._mean)), tuple(words))
 
     def describe(self, representation: np.ndarray, limit: int) -> list[tuple[str, float]]:
-        """The words that a representation [K] is more of than the average item, most first, with how much more."""
-        more = representation - self._mean
+        """The words that a representation [parts·K] is more of than the average item, with how much more."""
+        more = self._per_word(representation - self._mean)
         return [(self._words[k], float(more[k])) for k in np.argsort(-more, kind="stable")[:limit]]
+
+    def _per_word(self, values: np.ndarray) -> np.ndarray:
+        return np.asarray(values.reshape(-1, len(self._words)).sum(axis=0))

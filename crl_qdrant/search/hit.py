@@ -43,7 +43,7 @@ class Explanation:
     @property
     def matched(self) -> list[str]:
         """The words that both are more of than the average item, those that weigh most first."""
-        return [each.word for each in self.words if each.share > 0 and each.query > 0]
+        return [each.word for each in self.words if each.share > 0 and each.query > 0 and each.hit > 0]
 
 
 @dataclass(slots=True)

@@ -91,8 +91,8 @@ def _candidates(
     vectors = [mean_direction(target.like, target.unlike)]
     if space.stored is not None and len(sample := resident.sample()):
         projection = space.stored.projection
-        direction = _direction(projection.unsharpened, target)
-        average = mean_direction(projection.unsharpened(sample), np.empty((0, len(direction)), dtype=np.float32))
+        direction = _direction(projection.similarities, target)
+        average = mean_direction(projection.similarities(sample), np.empty((0, len(direction)), dtype=np.float32))
         tangent = projection.matrix @ (direction - (direction @ average) * average)
         length = np.linalg.norm(tangent)
         if length > 1e-7:
