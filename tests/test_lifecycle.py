@@ -1,0 +1,186 @@
+"""Criteria that change while they are in use: versions side by side, one change-over, nothing left behind."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import by_words, unit
+
+from crl_qdrant import Criterion, CriterionError, CriterionState, CRLCollection, ExistsError, NotFoundError
+from crl_qdrant.definition import context
+
+RNG = np.random.default_rng(8)
+ROWS = unit(RNG.normal(size=(120, 10)) + 0.3)
+OLD, NEW = (unit(RNG.normal(size=(5, 10)) + 0.3) for _ in range(2))
+FABRIC = Criterion("fabric", list("abcde"), embeddings=OLD)
+CHANGED = Criterion("fabric", list("vwxyz"), embeddings=NEW)
+
+
+@pytest.fixture
+def products(location: Any) -> CRLCollection:
+    made = CRLCollection.create("products", location=location, dimension=10)
+    made.add(range(120), embeddings=ROWS)
+    return made
+
+
+def scores(products: CRLCollection, name: str = "fabric", **options: Any) -> list[float]:
+    return [hit.score for hit in products.search(embedding=ROWS[0], criterion=name, limit=8, **options)]
+
+
+def expected(texts: np.ndarray, **options: Any) -> Any:
+    rows = by_words(ROWS, texts, **options)
+    return pytest.approx(np.sort(rows @ rows[0])[::-1][:8], abs=2e-3)
+
+
+def vectors(products: CRLCollection) -> set[str]:
+    return set(products._store.vector_sizes())
+
+
+def test_a_changed_criterion_is_built_beside_the_old_one_and_then_takes_its_place(products: CRLCollection) -> None:
+    products.define(FABRIC)
+    products.materialize("fabric")
+    products.define(CHANGED)
+    assert scores(products) == expected(OLD)
+    info = products.info().criteria[0]
+    assert (info.pending, info.words, info.vector) == (True, tuple("abcde"), "crl_fabric")
+    assert products.materialize("fabric") == 120
+    assert scores(products) == expected(NEW)
+    info = products.info().criteria[0]
+    assert (info.pending, info.words, info.vector, info.points) == (False, tuple("vwxyz"), "crl_fabric~2", 120)
+    assert vectors(products) == {"image", "crl_fabric~2"}
+    # new points carry the new one; and names do not come back
+    products.add([500], embeddings=ROWS[:1])
+    assert products.materialize("fabric") == 0
+    products.define(FABRIC)
+    products.materialize("fabric")
+    assert vectors(products) == {"image", "crl_fabric~3"}
+
+
+def test_points_that_come_while_a_version_is_built_have_both(products: CRLCollection) -> None:
+    products.define(FABRIC)
+    products.materialize("fabric")
+    products.define(CHANGED)
+    update, seen = products._store.update_vectors, list[int]()
+
+    def failing(ids: Any, name: str, rows: Any) -> None:
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(len(ids))
+        update(ids, name, rows)
+
+    products._store.update_vectors = failing  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        products.materialize("fabric", batch_size=30)
+    products._store.update_vectors = update  # type: ignore[method-assign]
+    products.add([500], embeddings=ROWS[:1])
+    assert scores(products) == pytest.approx([1.0, *expected(OLD).expected[:7]], abs=2e-3)
+    assert products.materialize("fabric") == 60
+    assert scores(products) == pytest.approx([1.0, *expected(NEW).expected[:7]], abs=2e-3)
+
+
+def test_going_back_to_what_it_is_gives_the_change_up(products: CRLCollection) -> None:
+    products.define(FABRIC)
+    products.materialize("fabric")
+    products.define(CHANGED)
+    products.define(FABRIC)
+    assert not products.info().criteria[0].pending
+    assert products.materialize("fabric") == 0
+    assert vectors(products) == {"image", "crl_fabric"}
+
+
+def test_options_alone_change_it_too_and_words_are_kept(products: CRLCollection) -> None:
+    products.define(FABRIC)
+    products.materialize("fabric")
+    products.define("fabric", preset="paper")
+    products.materialize("fabric")
+    assert scores(products) == expected(OLD, center=False, sharpen=0)
+    products.define("fabric", center="text")
+    products.materialize("fabric")
+    assert scores(products) == expected(OLD, sharpen=0)
+    assert products.define("fabric").words == tuple("abcde")
+
+
+def test_a_name_can_change_at_once(products: CRLCollection) -> None:
+    products.define(FABRIC)
+    products.define(Criterion("cut", list("vwxyz"), embeddings=NEW, suppress=["fabric"], suppress_rank=2))
+    products.materialize("fabric")
+    before = scores(products, "cut")
+    products.rename_criterion("fabric", "cloth")
+    assert scores(products, "cloth") == expected(OLD)
+    assert products.materialize("cloth") == 0
+    assert products.criterion("cut").options.suppress == ("cloth",)
+    assert scores(products, "cut") == before
+    with pytest.raises(NotFoundError):
+        products.search(embedding=ROWS[0], criterion="fabric")
+    with pytest.raises(ExistsError):
+        products.rename_criterion("cloth", "cut")
+    with pytest.raises(CriterionError, match="suppressed by name in cut"):
+        products.drop_criterion("cloth")
+    # another criterion of the old name has a vector of its own
+    products.define(CHANGED)
+    products.materialize("fabric")
+    assert scores(products, "fabric") == expected(NEW)
+    assert scores(products, "cloth") == expected(OLD)
+
+
+def test_suppressing_all_others_follows_them(products: CRLCollection) -> None:
+    products.define(Criterion("cut", list("vwxyz"), embeddings=NEW, suppress="others", suppress_rank=1))
+    assert scores(products, "cut") == expected(NEW)
+    products.define(FABRIC)
+    others = {"fabric": products.criterion("fabric")}
+    centred = OLD - OLD.mean(axis=0)
+    away = np.linalg.svd(centred)[2][:1]
+    purified = ROWS - ROWS @ away.T @ away
+    basis = NEW - NEW.mean(axis=0)
+    similar = unit(purified @ basis.T)
+    sharp = unit(np.exp(similar / similar.std(axis=1, keepdims=True) / 0.5))
+    best = np.sort(0.5 * similar @ similar[0] + 0.5 * sharp @ sharp[0])[::-1][:8]
+    assert scores(products, "cut") == pytest.approx(best, abs=2e-3)
+    products.materialize("cut")
+    assert scores(products, "cut") == pytest.approx(best, abs=1e-5)
+    assert not products.info().criteria[0].outdated
+    # a materialised one waits for the next materialize
+    products.drop_criterion("fabric")
+    assert products.info().criteria[0].outdated
+    assert context(products.criterion("cut"), others) != ""
+    assert scores(products, "cut") == pytest.approx(best, abs=1e-5)
+    assert products.materialize("cut") == 120
+    assert scores(products, "cut") == expected(NEW)
+
+
+def test_searches_go_on_and_never_mix_two_versions(products: CRLCollection) -> None:
+    products.define(FABRIC)
+    products.materialize("fabric")
+    right = [expected(OLD), expected(NEW)]
+    stop, wrong = threading.Event(), list[Any]()
+
+    def searching() -> None:
+        while not stop.is_set():
+            found = scores(products)
+            if not any(found == each for each in right):
+                wrong.append(found)
+
+    threads = [threading.Thread(target=searching) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for criterion in (CHANGED, FABRIC, CHANGED):
+        products.define(criterion)
+        products.materialize("fabric", batch_size=20)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_what_was_materialized_before_a_drop_is_gone(products: CRLCollection) -> None:
+    products.define(FABRIC)
+    products.materialize("fabric")
+    products.define(CHANGED)
+    products.drop_criterion("fabric")
+    assert vectors(products) == {"image"}
+    products.define(CHANGED)
+    assert products.info().criteria[0].state is CriterionState.DEFINED
+    assert scores(products) == expected(NEW)
