@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fakes import conditional_cosines
+from fakes import by_words, conditional_cosines
 
 from crl_qdrant import Criterion, CRLCollection
 from crl_qdrant.evaluation.metrics import mean_average_precision
@@ -42,6 +42,23 @@ def test_both_roads_find_the_exact_conditional_top_ten(products: CRLCollection, 
             assert recall(products, fashion, criterion) >= 0.99
         for criterion in fashion["words"]:
             products.materialize(criterion)
+
+
+def test_by_the_default_both_roads_find_it_for_every_criterion(
+    products: CRLCollection, fashion: dict[str, Any]
+) -> None:
+    for name in fashion["words"]:
+        products.define(name, preset="default")
+    for _ in ("scan", "named"):
+        for name in fashion["words"]:
+            rows = by_words(fashion["embeddings"], fashion["texts"][name])
+            found = []
+            for row in range(0, 1000, 20):
+                hits = products.search(embedding=fashion["embeddings"][row], criterion=name, limit=10)
+                best = np.argsort(-(rows @ rows[row]), kind="stable")[:10]
+                found.append(len({hit.id for hit in hits} & {fashion["ids"][each] for each in best}) / 10)
+            assert np.mean(found) >= 0.99
+            products.materialize(name)
 
 
 def test_few_words_crowd_the_scores_and_each_rank_still_has_the_right_one(
