@@ -1,22 +1,25 @@
 """Exact conditional search without a named vector: raw embeddings held on the device, projected once per criterion.
 
 A dot product on the raw vectors cannot rank by conditional cosine (each candidate has its own norm under the
-projection), so the scan looks at every embedding. N embeddings take N·d·2 bytes, each criterion in use N·r·4 more.
+projection), so the scan looks at every embedding. N embeddings take N·d·2 bytes, each criterion in use N·r·4 more and
+their ids some 30 bytes each.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.points import PointId
 from crl_qdrant.projection import conditional_representation, cosine_similarity, Projection, top_k
+from crl_qdrant.search.rows import Rows
 
 __all__ = ["Scan"]
 
@@ -38,38 +41,27 @@ class Scan:
         self._dimension = dimension
         self._device = device
         self._lock = threading.RLock()
-        self._row_of: dict[PointId, int] = {}
-        self._id_of: list[PointId | None] = []  # None: a row whose point was removed, free for the next one
-        self._free: list[int] = []
+        self._rows = Rows()
         self._raw: list[Tensor] = []  # chunks [_CHUNK, d], float16
         self._projected: OrderedDict[str, tuple[Projection, list[Tensor]]] = OrderedDict()  # and chunks [_CHUNK, r]
 
     def __len__(self) -> int:
-        return len(self._row_of)
-
-    def reserve(self, ids: Iterable[PointId]) -> None:
-        """Make room for points that `put` will bring."""
-        with self._lock:
-            for point_id in ids:
-                self._row(point_id)
+        return len(self._rows)
 
     def put(self, ids: Sequence[PointId], embeddings: Float32Array) -> None:
-        """Add points, or replace those that are there: unit rows [B, d]."""
+        """Add B different points, or replace those that are there: unit rows [B, d]."""
         with self._lock:
-            rows = torch.tensor([self._row(point_id) for point_id in ids], device=self._device)
+            rows = torch.from_numpy(self._rows.put(ids)).to(self._device)
+            self._grow()
             fresh = torch.from_numpy(embeddings).to(self._device, torch.float16)
             self._write(self._raw, rows, fresh)
             for projection, chunks in self._projected.values():
                 self._write(chunks, rows, conditional_representation(fresh, projection))
 
-    def remove(self, ids: Iterable[PointId]) -> None:
+    def remove(self, ids: Sequence[PointId]) -> None:
         """Take points out; ids that are not there are no error."""
         with self._lock:
-            for point_id in ids:
-                row = self._row_of.pop(point_id, None)
-                if row is not None:
-                    self._id_of[row] = None
-                    self._free.append(row)
+            self._rows.remove(ids)
 
     def search(
         self,
@@ -78,7 +70,7 @@ class Scan:
         *,
         key: str,
         limit: int,
-        among: Iterable[PointId] | None = None,
+        among: Sequence[PointId] | None = None,
         without: Sequence[PointId] = (),
     ) -> list[list[tuple[PointId, float]]]:
         """For each query the points whose representations are nearest, best first.
@@ -95,7 +87,7 @@ class Scan:
             Q lists of at most `limit` pairs of id and exact cosine.
         """
         with self._lock:
-            if not self._row_of:
+            if not len(self._rows):
                 return [[] for _ in queries]
             barred = self._barred(among, without)
             chunks = self._raw if projection is None else self._conditional(key, projection)
@@ -111,7 +103,7 @@ class Scan:
         """The best of every chunk, then the best of those: a chunk's scores stay in the processor's cache."""
         scores, rows = [], []
         for number, chunk in enumerate(chunks):
-            first, held = number * _CHUNK, min(_CHUNK, len(self._id_of) - number * _CHUNK)
+            first, held = number * _CHUNK, min(_CHUNK, self._rows.end - number * _CHUNK)
             found = cosine_similarity(queries, chunk[:held].float())
             if barred is not None:
                 found[:, barred[first : first + held]] = -torch.inf
@@ -122,40 +114,31 @@ class Scan:
         answers = []
         for score, row in zip(every_score, every_row, strict=True):
             values, positions = top_k(score, limit)
-            pairs = zip(row[positions].tolist(), values.tolist(), strict=True)
-            ids = [
-                (self._id_of[each], min(value, 1.0)) for each, value in pairs if value > -2.0
-            ]  # barred: minus infinity
-            answers.append([(point_id, value) for point_id, value in ids if point_id is not None])
+            values, row = values[values > -2.0], row[positions[values > -2.0]]  # barred: minus infinity
+            answers.append(list(zip(self._rows.ids(row.numpy()), values.clamp(max=1.0).tolist(), strict=True)))
         return answers
 
-    def _barred(self, among: Iterable[PointId] | None, without: Sequence[PointId]) -> Tensor | None:
+    def _barred(self, among: Sequence[PointId] | None, without: Sequence[PointId]) -> Tensor | None:
         """A mask [rows] of the rows that are no answer; None where all are."""
-        if among is None and not without and not self._free:
-            return None
-        barred = torch.zeros(len(self._id_of), dtype=torch.bool, device=self._device)
+        barred = self._rows.vacant()
         if among is not None:
-            barred[:] = True
-            barred[[self._row_of[each] for each in among if each in self._row_of]] = False
-        barred[self._free + [self._row_of[each] for each in without if each in self._row_of]] = True
-        return barred
+            barred = np.ones(self._rows.end, dtype=bool)
+            barred[self._rows.find(among)] = False
+        if without:
+            barred = np.zeros(self._rows.end, dtype=bool) if barred is None else barred
+            barred[self._rows.find(without)] = True
+        return None if barred is None else torch.from_numpy(barred).to(self._device)
 
-    def _row(self, point_id: PointId) -> int:
-        row = self._row_of.get(point_id)
-        if row is None:
-            row = self._free.pop() if self._free else len(self._id_of)
-            if row == len(self._id_of):
-                self._id_of.append(None)
-                if row % _CHUNK == 0:
-                    self._raw.append(self._empty(self._dimension, torch.float16))
-                    for projection, chunks in self._projected.values():
-                        chunks.append(self._empty(projection.rank, torch.float32))
-            self._row_of[point_id] = row
-            self._id_of[row] = point_id
-        return row
+    def _grow(self) -> None:
+        """Chunks for all rows."""
+        while len(self._raw) * _CHUNK < self._rows.end:
+            self._raw.append(self._empty(self._dimension, torch.float16))
+            for projection, chunks in self._projected.values():
+                chunks.append(self._empty(projection.rank, torch.float32))
 
     def _empty(self, columns: int, dtype: torch.dtype) -> Tensor:
-        return torch.zeros(_CHUNK, columns, dtype=dtype, device=self._device)
+        # not zeros: what no row has been written to takes no memory yet
+        return torch.empty(_CHUNK, columns, dtype=dtype, device=self._device)
 
     def _conditional(self, key: str, projection: Projection) -> list[Tensor]:
         if key not in self._projected:
