@@ -92,7 +92,7 @@ def test_three_ways_of_scaling() -> None:
     assert np.isfinite(rescale(np.ones((3, 2), dtype=np.float32), "code")).all()
     assert np.isfinite(rescale(np.ones((3, 2), dtype=np.float32), "paper")).all()
     with pytest.raises(InputError, match="one of code, paper, unit, got 'none'"):
-        rescale(rows, "none")  # type: ignore[arg-type]
+        rescale(rows, "none")
 
 
 def test_few_shots_are_drawn_for_each_class_and_the_rest_is_tested() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from crl_qdrant import __version__
-from crl_qdrant.cli import criteria, demo, info, ingest, search
+from crl_qdrant.cli import criteria, demo, evaluate, info, ingest, search
 from crl_qdrant.errors import CRLError
 
 __all__ = ["app", "main"]
@@ -28,6 +28,7 @@ app.command("search")(search.search)
 app.add_typer(criteria.app, name="criteria")
 app.command("materialize")(criteria.materialize)
 app.command("info")(info.info)
+app.add_typer(evaluate.app, name="eval")
 
 
 def _print_version(asked: bool) -> None:

@@ -15,6 +15,7 @@ from crl_qdrant.encoders import Encoder
 from crl_qdrant.errors import StoreError
 from crl_qdrant.evaluation.datasets import AttributeRetrieval, Entries, GalleryRetrieval, LabelledImages
 from crl_qdrant.evaluation.embed import embed_images
+from crl_qdrant.evaluation.representation import embed_words
 from crl_qdrant.evaluation.tables import Results
 from crl_qdrant.evaluation.tasks import evaluate_attributes, evaluate_galleries, evaluate_labelled
 from crl_qdrant.progress import progress_bar
@@ -52,7 +53,8 @@ def evaluate_demo(
     paths = _drawn(products, out / "images", progress)
     images = embed_images(paths, encoder, out, progress=progress)
     labels = {name: tuple(product.attributes()[name] for product in products) for name in ATTRIBUTES}
-    criteria = {criterion.name: criterion for criterion in CRITERIA}
+    # every task asks for the words; they are embedded once
+    criteria = {each.name: each.with_embeddings(embed_words(each, encoder)) for each in CRITERIA}
     halves = {f"focus {name}": (name, focus_queries(products, name, number=queries, seed=_SEED)) for name in ATTRIBUTES}
     halves |= {
         f"change {changed}": (kept, change_queries(products, kept, changed, number=queries, seed=_SEED))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, get_args, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +14,15 @@ from crl_qdrant.evaluation.extra import evaluation_packages
 from crl_qdrant.evaluation.representation import scaled
 from crl_qdrant.evaluation.scores import Score
 
-__all__ = ["SHOTS", "Scaling", "few_shot", "rescale"]
+__all__ = ["SCALINGS", "SHOTS", "few_shot", "rescale"]
 
 SHOTS: Final = (1, 5, 10)
 """Labelled images of each class in the paper's tables."""
 
-Scaling = Literal["code", "paper", "unit"]
+SCALINGS: Final = ("code", "paper", "unit")
 
 
-def rescale(representations: Float32Array, scaling: Scaling) -> Float32Array:
+def rescale(representations: Float32Array, scaling: str) -> Float32Array:
     """Features for the classifier, in one of three ways; the paper and its code do not do the same.
 
     "code" takes the mean of *all* values off and divides each row by its own standard deviation: what the paper's
@@ -31,7 +31,7 @@ def rescale(representations: Float32Array, scaling: Scaling) -> Float32Array:
 
     Args:
         representations: float [N, r].
-        scaling: one of the three.
+        scaling: "code", "paper" or "unit".
 
     Raises:
         InputError: another scaling.
@@ -43,7 +43,7 @@ def rescale(representations: Float32Array, scaling: Scaling) -> Float32Array:
     elif scaling == "paper":
         centred, spread = representations - representations.mean(axis=0), representations.std(axis=0)
     else:
-        raise InputError(f"scaling must be one of {', '.join(get_args(Scaling))}, got {scaling!r}")
+        raise InputError(f"scaling must be one of {', '.join(SCALINGS)}, got {scaling!r}")
     return np.asarray(centred / np.where(spread > 0, spread, 1), dtype=np.float32)
 
 

@@ -15,7 +15,7 @@ from crl_qdrant.encoders import Encoder
 from crl_qdrant.evaluation.clustering import cluster
 from crl_qdrant.evaluation.datasets import AttributeRetrieval, GalleryRetrieval, LabelledImages
 from crl_qdrant.evaluation.fashion import attribute_precision, reduced_words
-from crl_qdrant.evaluation.few_shot import few_shot, rescale, Scaling, SHOTS
+from crl_qdrant.evaluation.few_shot import few_shot, rescale, SHOTS
 from crl_qdrant.evaluation.metrics import contingency, recall_at, weighted_mean
 from crl_qdrant.evaluation.representation import embed_texts, embed_words, represent, scaled
 from crl_qdrant.evaluation.scores import Score
@@ -38,7 +38,7 @@ def evaluate_labelled(
     *,
     seeds: Sequence[int] = range(20),
     shots: Sequence[int] = SHOTS,
-    scaling: Scaling = "code",
+    scaling: str = "code",
     progress: bool | None = None,
 ) -> Results:
     """Clustering and few-shot classification by every criterion that there are words for.
@@ -156,12 +156,11 @@ def evaluate_galleries(
     with progress_bar(title, total=len(data.queries), show=progress) as advance:
         for half, queries in data.queries.items():
             words = embed_words(criteria[half], encoder)
-            conditions = {
-                each: embed_texts(condition_texts(each), encoder)
-                for each in dict.fromkeys(query.condition for query in queries)
-            }
+            conditions = list(dict.fromkeys(query.condition for query in queries))
+            texts = embed_texts([text for each in conditions for text in condition_texts(each)], encoder)
             conditional = scaled(represent(images, criteria[half], words))
-            ranks = gallery_ranks(queries, images, conditional, conditions, normalize=normalize)
+            by_condition = dict(zip(conditions, np.split(texts, len(conditions)), strict=True))
+            ranks = gallery_ranks(queries, images, conditional, by_condition, normalize=normalize)
             for method, found in ranks.items():
                 rows.append(Row(half, method, {f"R@{k}": Score((recall_at(found, k),)) for k in (1, 2, 3)}))
             advance(1)
