@@ -73,7 +73,7 @@ def evaluate_labelled(
                 )
             for method, features in (
                 ("raw", rescale(images, "unit")),
-                ("raw, standardised", rescale(images, "code")),
+                ("raw, standardised", rescale(images, "code" if scaling == "unit" else scaling)),
                 ("CRL", rescale(representation, scaling)),
             ):
                 accuracy = few_shot(features, labels, shots=possible, seeds=seeds, advance=advance) if possible else {}
@@ -125,8 +125,10 @@ def evaluate_attributes(
                 )
                 precision[method].append(found)
                 rows.append(Row(name, method, {"mAP": Score((found,))}))
-    rows += [Row("all", method, {"mAP": Score((weighted_mean(each, counts),))}) for method, each in precision.items()]
-    note = "the raw rows rank by the image embeddings; “all” weighs attributes by their queries"
+    # the paper's mean is over all attributes: what is over some of them has another name
+    over = "all" if len(names) == len(data.queries) else "these"
+    rows += [Row(over, method, {"mAP": Score((weighted_mean(each, counts),))}) for method, each in precision.items()]
+    note = f"the raw rows rank by the image embeddings; “{over}” weighs attributes by their queries"
     repeated = [f"{data.repeated} lines of the index files came before and were left out"] if data.repeated else []
     return Results((Table(title, ("mAP",), tuple(rows)),), notes=(note, *repeated))
 
