@@ -9,7 +9,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from crl_qdrant import __version__
-from crl_qdrant.cli import criteria, demo, info, ingest, migrate, search
+from crl_qdrant.cli import criteria, demo, evaluate, info, ingest, migrate, search
 from crl_qdrant.errors import CRLError
 
 __all__ = ["app", "main"]
@@ -29,6 +29,7 @@ app.add_typer(criteria.app, name="criteria")
 app.command("materialize")(criteria.materialize)
 app.command("migrate")(migrate.migrate)
 app.command("info")(info.info)
+app.add_typer(evaluate.app, name="eval")
 
 
 def _print_version(asked: bool) -> None:
