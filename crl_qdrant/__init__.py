@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         StoreError,
         VocabularyError,
     )
+    from crl_qdrant.insight import Inspection, WordUse
     from crl_qdrant.items import Item, Rejected, Report
     from crl_qdrant.manifest import CriterionState
     from crl_qdrant.options import Options, PRESETS
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES: Final = {
+    "Inspection": "insight",
+    "WordUse": "insight",
     "AsyncCRLCollection": "aio",
     "CatalogOptions": "catalogs",
     "CatalogReader": "catalogs",
@@ -94,6 +97,7 @@ __all__ = [
     "id_of_key",
     "ImageError",
     "InputError",
+    "Inspection",
     "Item",
     "LanguageModel",
     "LockedError",
@@ -111,6 +115,7 @@ __all__ = [
     "StoreError",
     "VocabularyError",
     "WordShare",
+    "WordUse",
     "__version__",
 ]
 

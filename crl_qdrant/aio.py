@@ -88,6 +88,7 @@ class AsyncCRLCollection:
     materialize = _in_thread(CRLCollection.materialize)
     drop_criterion = _in_thread(CRLCollection.drop_criterion)
     rename_criterion = _in_thread(CRLCollection.rename_criterion)
+    inspect = _in_thread(CRLCollection.inspect)
     migrate = _in_thread(CRLCollection.migrate)
     drop_previous = _in_thread(CRLCollection.drop_previous)
     optimize = _in_thread(CRLCollection.optimize)

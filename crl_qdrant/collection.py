@@ -21,6 +21,7 @@ from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import InputError
 from crl_qdrant.images import ImageInput
 from crl_qdrant.ingest import Writer
+from crl_qdrant.insight import inspect, Inspection
 from crl_qdrant.items import Item, OnError, Report
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, Manifest, RawVector
@@ -486,6 +487,42 @@ class CRLCollection:
         """
         with self._write_lock:
             self._criteria.rename(name, new_name)
+
+    def inspect(
+        self,
+        name: str,
+        *,
+        sample: int = 1000,
+        top: int = 1,
+        examples: int = 8,
+        seed: int = 0,
+        with_payload: WithPayload = True,
+    ) -> Inspection:
+        """Look into a criterion: which of its words are used, by which items, and what it shares with others.
+
+        Args:
+            name: a defined criterion.
+            sample: how many items to look at, drawn at random.
+            top: how many words an item has: a word fires for it if it is among these, and more than average.
+            examples: how many items to name for each word, at most.
+            seed: of the random choice.
+            with_payload: of the examples, as in `search`.
+
+        Raises:
+            NotFoundError: no such criterion.
+            InputError: a number that cannot be.
+            StoreError: the store refused.
+        """
+        return inspect(
+            self._store,
+            self._criteria,
+            name,
+            sample=sample,
+            top=top,
+            examples=examples,
+            seed=seed,
+            with_payload=with_payload,
+        )
 
     def migrate(
         self,

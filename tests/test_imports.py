@@ -26,6 +26,7 @@ LAYERS = [
     {"definition", "projector"},
     {"wording", "migration", "lifecycle", "search", "ingest"},
     {"catalogs", "evaluation"},
+    {"insight"},
     {"collection"},
     {"aio"},
     {"demo"},

@@ -9,7 +9,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from crl_qdrant import __version__
-from crl_qdrant.cli import criteria, demo, evaluate, info, ingest, migrate, search
+from crl_qdrant.cli import criteria, demo, evaluate, info, ingest, insight, migrate, search
 from crl_qdrant.errors import CRLError
 
 __all__ = ["app", "main"]
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("ingest")(ingest.ingest)
 app.command("search")(search.search)
+criteria.app.command("inspect")(insight.inspect)
 app.add_typer(criteria.app, name="criteria")
 app.command("materialize")(criteria.materialize)
 app.command("migrate")(migrate.migrate)

@@ -1,0 +1,7 @@
+"""What a criterion does on a collection: looked into, written to the payload as tags, measured with a shop's labels."""
+
+from __future__ import annotations
+
+from crl_qdrant.insight.inspection import inspect, Inspection, WordUse
+
+__all__ = ["Inspection", "WordUse", "inspect"]
