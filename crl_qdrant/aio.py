@@ -89,6 +89,7 @@ class AsyncCRLCollection:
     drop_criterion = _in_thread(CRLCollection.drop_criterion)
     rename_criterion = _in_thread(CRLCollection.rename_criterion)
     inspect = _in_thread(CRLCollection.inspect)
+    tag = _in_thread(CRLCollection.tag)
     migrate = _in_thread(CRLCollection.migrate)
     drop_previous = _in_thread(CRLCollection.drop_previous)
     optimize = _in_thread(CRLCollection.optimize)

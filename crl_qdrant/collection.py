@@ -21,7 +21,7 @@ from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import InputError
 from crl_qdrant.images import ImageInput
 from crl_qdrant.ingest import Writer
-from crl_qdrant.insight import inspect, Inspection
+from crl_qdrant.insight import inspect, Inspection, tag
 from crl_qdrant.items import Item, OnError, Report
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, Manifest, RawVector
@@ -523,6 +523,52 @@ class CRLCollection:
             seed=seed,
             with_payload=with_payload,
         )
+
+    def tag(
+        self,
+        name: str,
+        *,
+        query_filter: models.Filter | None = None,
+        top: int = 1,
+        field: str | None = None,
+        batch_size: int = 1024,
+        progress: bool | None = None,
+    ) -> int:
+        """Write the word that each item is most of to its payload, for filters: {"crl": {"fabric": "denim"}}.
+
+        Beside it, `crl.fabric_score` says how much more the item is of it than the average item, as `describe` does.
+        Nothing else of the payload is touched. Points that have their tags are left alone, so it can be stopped and
+        repeated at any time. A point that is written anew loses its tags: repeat it after `add` and `ingest`. They
+        stay, under the name that they had, when the criterion is renamed or dropped.
+
+        Args:
+            name: a defined criterion.
+            query_filter: tag only these points.
+            top: how many words at most; with more than one, word and score are lists, most first.
+            field: where below `crl`; None: the criterion's name. A name with a "." is filtered by as `crl."a.b"`.
+            batch_size: points in one write.
+            progress: a bar on the terminal; None: where there is a terminal.
+
+        Returns:
+            How many points were written.
+
+        Raises:
+            NotFoundError: no such criterion.
+            InputError: a number or field that cannot be, or a payload whose `crl` is something else.
+            StoreError: the store refused; what was written stays.
+        """
+        with self._write_lock, progress_bar(f"tagging by {name}", show=progress) as advance:
+            return tag(
+                self._store,
+                self._criteria,
+                self._resident,
+                name,
+                query_filter=query_filter,
+                top=top,
+                field=field,
+                batch_size=batch_size,
+                advance=advance,
+            )
 
     def migrate(
         self,

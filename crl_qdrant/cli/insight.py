@@ -13,7 +13,7 @@ from crl_qdrant.errors import InputError
 if TYPE_CHECKING:
     from crl_qdrant import Inspection
 
-__all__ = ["inspect"]
+__all__ = ["inspect", "tag"]
 
 Name = Annotated[str, typer.Argument(help="The criterion's name.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the random choice of items.")]
@@ -76,3 +76,23 @@ def _print_inspection(inspection: Inspection) -> None:
     for use in inspection.words:
         table.add_row(Text(use.word), f"{use.fires:.1%}", ", ".join(str(hit.id) for hit in use.examples[:5]))
     console.print(table)
+
+
+def tag(
+    name: Name,
+    top: Annotated[int, typer.Option(min=1, help="How many words an item gets, at most.")] = 1,
+    field: Annotated[
+        str | None, typer.Option(help="Where below the payload key crl; without it, the criterion's name.")
+    ] = None,
+    location: Location = "./data",
+    collection: Collection = "products",
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Write each item's words to its payload, for filters and facets. Stopped and run again, it goes on."""
+    with open_collection(collection, location, device) as products:
+        written = products.tag(name, top=top, field=field)
+    if as_json:
+        print_json({"criterion": name, "written": written})
+    else:
+        typer.echo(f"criterion {name}: {written} points tagged")

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from crl_qdrant.insight.inspection import inspect, Inspection, WordUse
+from crl_qdrant.insight.tagging import tag
 
-__all__ = ["Inspection", "WordUse", "inspect"]
+__all__ = ["Inspection", "WordUse", "inspect", "tag"]
