@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         StoreError,
         VocabularyError,
     )
-    from crl_qdrant.insight import Inspection, WordUse
+    from crl_qdrant.insight import Ablation, Inspection, Variant, WordUse
     from crl_qdrant.items import Item, Rejected, Report
     from crl_qdrant.manifest import CriterionState
     from crl_qdrant.options import Options, PRESETS
@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES: Final = {
+    "Ablation": "insight",
     "Inspection": "insight",
+    "Variant": "insight",
     "WordUse": "insight",
     "AsyncCRLCollection": "aio",
     "CatalogOptions": "catalogs",
@@ -73,6 +75,7 @@ _HOMES: Final = {
 }
 
 __all__ = [
+    "Ablation",
     "AsyncCRLCollection",
     "CatalogError",
     "CatalogOptions",
@@ -113,6 +116,7 @@ __all__ = [
     "Rejected",
     "Report",
     "StoreError",
+    "Variant",
     "VocabularyError",
     "WordShare",
     "WordUse",

@@ -90,6 +90,7 @@ class AsyncCRLCollection:
     rename_criterion = _in_thread(CRLCollection.rename_criterion)
     inspect = _in_thread(CRLCollection.inspect)
     tag = _in_thread(CRLCollection.tag)
+    ablate = _in_thread(CRLCollection.ablate)
     migrate = _in_thread(CRLCollection.migrate)
     drop_previous = _in_thread(CRLCollection.drop_previous)
     optimize = _in_thread(CRLCollection.optimize)

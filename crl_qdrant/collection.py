@@ -21,7 +21,7 @@ from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import InputError
 from crl_qdrant.images import ImageInput
 from crl_qdrant.ingest import Writer
-from crl_qdrant.insight import inspect, Inspection, tag
+from crl_qdrant.insight import ablate, Ablation, inspect, Inspection, tag
 from crl_qdrant.items import Item, OnError, Report
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, Manifest, RawVector
@@ -569,6 +569,32 @@ class CRLCollection:
                 batch_size=batch_size,
                 advance=advance,
             )
+
+    def ablate(
+        self, name: str, labels: str, *, sample: int = 1000, seed: int = 0, progress: bool | None = None
+    ) -> Ablation:
+        """Measure every preset, and some single options, of a criterion on labels; nothing is changed.
+
+        Items are found by items of the same label: leave-one-out mAP. The standard error of a difference is that over
+        random halves of the items.
+
+        Args:
+            name: a defined criterion.
+            labels: the payload field that says which items belong together; those without it are left out.
+            sample: how many items to compare, drawn at random; time grows with their square.
+            seed: of the random choices.
+            progress: a bar on the terminal; None: where there is a terminal.
+
+        Returns:
+            Every variant's mAP, best first, and `recommended` among them.
+
+        Raises:
+            NotFoundError: no such criterion.
+            InputError: no items with labels, or too few of the same; labels that are lists.
+            StoreError: the store refused.
+        """
+        with progress_bar(f"measuring {name}", show=progress) as advance:
+            return ablate(self._store, self._criteria, name, labels, sample=sample, seed=seed, advance=advance)
 
     def migrate(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, TYPE_CHECKING
 
@@ -11,9 +13,9 @@ from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_co
 from crl_qdrant.errors import InputError
 
 if TYPE_CHECKING:
-    from crl_qdrant import Inspection
+    from crl_qdrant import Ablation, Inspection
 
-__all__ = ["inspect", "tag"]
+__all__ = ["ablate", "inspect", "tag"]
 
 Name = Annotated[str, typer.Argument(help="The criterion's name.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the random choice of items.")]
@@ -96,3 +98,49 @@ def tag(
         print_json({"criterion": name, "written": written})
     else:
         typer.echo(f"criterion {name}: {written} points tagged")
+
+
+def ablate(
+    name: Name,
+    labels: Annotated[str, typer.Option(help="The payload field that says which items belong together.")],
+    sample: Annotated[int, typer.Option(min=2, help="How many items to compare.")] = 1000,
+    seed: Seed = 0,
+    location: Location = "./data",
+    collection: Collection = "products",
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Measure presets and options on labels that the items have, and recommend one."""
+    with open_collection(collection, location, device) as products:
+        found = products.ablate(name, labels, sample=sample, seed=seed)
+    # the command is to work as it is printed
+    where = "" if location == "./data" else f" --location {shlex.quote(location)}"
+    where += "" if collection == "products" else f" --collection {shlex.quote(collection)}"
+    if as_json:
+        print_json(asdict(found) | {"recommended": found.recommended.name, "command": _command(found, where)})
+    else:
+        _print_ablation(found, _command(found, where))
+
+
+def _command(ablation: Ablation, where: str) -> str | None:
+    return None if ablation.command is None else ablation.command + where
+
+
+def _print_ablation(ablation: Ablation, command: str | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("variant", "mAP", f"beside {ablation.reference}", "standard error", "")
+    for each in ablation.variants:
+        beside = ("", "") if each.name == ablation.reference else (f"{each.gain:+.3f}", f"{each.error:.3f}")
+        table.add_row(Text(each.name), f"{each.precision:.3f}", *beside, "current" if each.current else "")
+    Console().print(table)
+    for name, reason in ablation.skipped.items():
+        typer.echo(f"left out {name}: {reason}")
+    chosen = ablation.recommended
+    if command is None:
+        typer.echo(f"keep it as it is ({chosen.name}), by {ablation.items} items with {ablation.labels}")
+    else:
+        typer.echo(f"best by {ablation.items} items with {ablation.labels}: {chosen.name}; to take it:")
+        typer.echo(command)
