@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crl_qdrant import Ablation, Criterion, CRLCollection, Item
+from crl_qdrant import Ablation, Criterion, CRLCollection, Item, packaged_words
 from crl_qdrant.demo.products import sample_products
 from crl_qdrant.demo.render import render
 from crl_qdrant.demo.run import CRITERIA
@@ -33,15 +33,24 @@ def ablations(products: CRLCollection, criteria: Sequence[Criterion]) -> dict[st
     return {each.name: products.ablate(each.name, each.name, sample=number) for each in criteria}
 
 
-def demo(number: int) -> dict[str, Ablation]:
-    """Rendered products, the demo's encoder and its four criteria; the products are those of `make demo`."""
+def packaged() -> list[Criterion]:
+    """The demo's criteria with packaged lists of 96 to 182 words, most of which its encoder has never read."""
+    lists = {"silhouette": "product_category"}  # what the demo calls a silhouette is a kind of product
+    return [
+        Criterion(each.name, packaged_words(lists.get(each.name, each.name)) or (), prompt=each.prompt)
+        for each in CRITERIA
+    ]
+
+
+def demo(number: int) -> list[dict[str, Ablation]]:
+    """Rendered products, those of `make demo`, and the demo's encoder: with its own words, and with packaged ones."""
     items = (
         Item(at, image=render(product), payload=product.attributes())
         for at, product in enumerate(sample_products(number, seed=SEED))
     )
     with CRLCollection.create("products", location=":memory:", encoder="demo") as products:
         products.ingest(items, total=number)
-        return ablations(products, CRITERIA)
+        return [ablations(products, criteria) for criteria in (CRITERIA, packaged())]
 
 
 def fashion() -> dict[str, Ablation]:
@@ -86,8 +95,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--products", type=int, default=2000, help="how many demo products")
     arguments = parser.parse_args()
-    print(f"Demo catalogue, {arguments.products} products:\n")
-    print_table(demo(arguments.products))
+    own, lists = demo(arguments.products)
+    print(f"Demo catalogue, {arguments.products} products, words that its encoder knows:\n")
+    print_table(own)
+    print("The same with packaged lists of words:\n")
+    print_table(lists)
     if FASHION.is_dir():
         print("Fashion catalogue, 1000 photos:\n")
         print_table(fashion())
