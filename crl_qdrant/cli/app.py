@@ -9,7 +9,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from crl_qdrant import __version__
-from crl_qdrant.cli import criteria, demo, info, ingest, migrate, search
+from crl_qdrant.cli import criteria, demo, info, ingest, migrate, search, tasks
 from crl_qdrant.errors import CRLError
 
 __all__ = ["app", "main"]
@@ -28,6 +28,9 @@ app.command("search")(search.search)
 app.add_typer(criteria.app, name="criteria")
 app.command("materialize")(criteria.materialize)
 app.command("migrate")(migrate.migrate)
+app.command("cluster")(tasks.cluster)
+app.command("few-shot")(tasks.few_shot)
+app.command("train-head")(tasks.train_head)
 app.command("info")(info.info)
 
 
