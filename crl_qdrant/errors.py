@@ -6,7 +6,8 @@ CRLError
 │   ├── EmbeddingError              wrong shape, NaN or zero embeddings
 │   ├── ImageError                  an image that cannot be read, or that is too large to be a picture
 │   ├── FilterError                 a filter condition that the store does not have
-│   └── CatalogError                a catalogue file that cannot be read, or a row that lacks what was asked for
+│   ├── CatalogError                a catalogue file that cannot be read, or a row that lacks what was asked for
+│   └── DatasetError                a data set of the evaluation that is not there, or not what it should be
 ├── NotFoundError (LookupError)     no such collection, criterion, point or encoder; the message lists those there are
 ├── ExistsError                     a collection or criterion of that name is there already
 ├── EncoderError                    no encoder, an encoder that cannot be loaded, or one that gives unusable output
@@ -24,6 +25,7 @@ __all__ = [
     "CRLError",
     "CatalogError",
     "CriterionError",
+    "DatasetError",
     "EmbeddingError",
     "EncoderError",
     "EncoderMismatchError",
@@ -66,6 +68,10 @@ class FilterError(InputError):
 
 class CatalogError(InputError):
     """A catalogue that cannot be read."""
+
+
+class DatasetError(InputError):
+    """A data set of the evaluation that is not there, or not what it should be."""
 
 
 class NotFoundError(CRLError, LookupError):

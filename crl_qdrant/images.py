@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -34,16 +35,18 @@ def decode(image: ImageInput, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked below
             opened = image if isinstance(image, Image.Image) else Image.open(_source(image))
-        width, height = opened.size
-        if width * height == 0:
-            raise ImageError(f"{name} has no pixels: it is {width} x {height}")
-        if max(width, height) > MAX_ASPECT * min(width, height):
-            raise ImageError(f"{name} is {width} x {height}, too long and thin to be a picture of anything")
-        if width * height > max_pixels:
-            raise ImageError(
-                f"{name} is {width} x {height}, more than {max_pixels:,} pixels; scale it down before adding it"
-            )
-        return _rgb(ImageOps.exif_transpose(opened))
+        # a file is closed at once, read or not; an image of the caller's stays as it is
+        with nullcontext() if opened is image else opened:
+            width, height = opened.size
+            if width * height == 0:
+                raise ImageError(f"{name} has no pixels: it is {width} x {height}")
+            if max(width, height) > MAX_ASPECT * min(width, height):
+                raise ImageError(f"{name} is {width} x {height}, too long and thin to be a picture of anything")
+            if width * height > max_pixels:
+                raise ImageError(
+                    f"{name} is {width} x {height}, more than {max_pixels:,} pixels; scale it down before adding it"
+                )
+            return _rgb(ImageOps.exif_transpose(opened))
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name} is too large to be a picture: {error}") from error
     except UnidentifiedImageError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import open_clip
 import pytest
+from small_datasets import make_cards, make_clevr4, make_deepfashion, make_genecis, make_words
 
 from crl_qdrant.cli.app import main
 from crl_qdrant.demo.products import sample_products
@@ -38,6 +39,18 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def make_benchmarks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The evaluation's data sets in small, in their real layouts, and one criterion's words for each."""
+    make_clevr4(folder / "data" / "clevr4", 24)
+    make_cards(folder / "data" / "cards", each=1)
+    make_deepfashion(folder / "data" / "fashion")
+    make_genecis(folder / "data" / "genecis")
+    for name, criterion in {"clevr4": "color", "cards": "suits", "fashion": "fabric", "genecis": "scene"}.items():
+        make_words(folder / f"{name}.json", criterion)
+    # the commands' own default is CLIP, whose weights would be fetched
+    monkeypatch.setenv("CRL_ENCODER", "demo")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_snippets_run(page: Path, shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, object] = {"__name__": page.stem}
@@ -47,6 +60,8 @@ def test_snippets_run(page: Path, shop: Path, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_run(page: Path, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if page.stem == "evaluation":
+        make_benchmarks(shop, monkeypatch)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for line in "".join(blocks(page, "sh")).splitlines():
         program, *arguments = shlex.split(line, comments=True)

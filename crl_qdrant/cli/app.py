@@ -9,7 +9,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from crl_qdrant import __version__
-from crl_qdrant.cli import criteria, demo, info, ingest, migrate, search, tasks
+from crl_qdrant.cli import criteria, demo, evaluate, info, ingest, migrate, search, tasks
 from crl_qdrant.errors import CRLError
 
 __all__ = ["app", "main"]
@@ -32,6 +32,7 @@ app.command("cluster")(tasks.cluster)
 app.command("few-shot")(tasks.few_shot)
 app.command("train-head")(tasks.train_head)
 app.command("info")(info.info)
+app.add_typer(evaluate.app, name="eval")
 
 
 def _print_version(asked: bool) -> None:

@@ -18,7 +18,7 @@ from crl_qdrant.errors import NotFoundError, StoreError
 from crl_qdrant.evaluation.metrics import mean_average_precision
 from crl_qdrant.items import Item
 
-__all__ = ["CRITERIA", "DemoResult", "run_demo"]
+__all__ = ["CRITERIA", "DemoResult", "draw", "run_demo"]
 
 # Sentences that no caption of the encoder's training had.
 _PROMPTS: Final = {
@@ -78,6 +78,16 @@ def run_demo(out: Path, *, number: int = 2000, device: str = "auto", progress: b
     return DemoResult(precision, page)
 
 
+def draw(product: Product, folder: Path, number: int) -> Path:
+    """A product's picture in a folder, drawn unless it is there."""
+    path = folder / f"{number:05d}.png"
+    if not path.exists():
+        draft = path.with_suffix(".tmp")
+        render(product).save(draft, format="png")
+        draft.rename(path)  # a picture that is there is whole
+    return path
+
+
 def _collection(name: str, location: Path, device: str) -> CRLCollection:
     try:
         return CRLCollection.open(name, location=location, device=device)
@@ -87,11 +97,7 @@ def _collection(name: str, location: Path, device: str) -> CRLCollection:
 
 def _items(products: Sequence[Product], pictures: Path) -> Iterator[Item]:
     for number, product in enumerate(products):
-        path = pictures / f"{number:05d}.png"
-        if not path.exists():
-            draft = path.with_suffix(".tmp")
-            render(product).save(draft, format="png")
-            draft.rename(path)  # a picture that is there is whole
+        path = draw(product, pictures, number)
         yield Item(
             number, image=path, payload={**product.attributes(), "title": product.title, "image": f"images/{path.name}"}
         )

@@ -1,0 +1,265 @@
+"""`crl-qdrant eval …`: the paper's tables, one command each, on data of one's own or on the demo's catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Final, TYPE_CHECKING
+
+import typer
+
+from crl_qdrant.cli.options import Device
+from crl_qdrant.cli.report import report
+
+if TYPE_CHECKING:
+    from crl_qdrant import Criterion, Encoder
+    from crl_qdrant.embeddings import Float32Array
+    from crl_qdrant.evaluation.datasets import LabelledImages
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Measure clustering, few-shot classification and retrieval, raw and by criterion, beside the paper's figures.",
+    no_args_is_help=True,
+)
+
+# OpenAI's weights, which the paper used; they need the activation that "quickgelu" stands for
+_B32: Final = "open_clip:ViT-B-32-quickgelu/openai"
+_B16: Final = "open_clip:ViT-B-16-quickgelu/openai"
+_NOT_COMPARABLE: Final = "not the whole data set: figures are not to be compared with the paper's"
+
+Data = Annotated[
+    Path, typer.Option(help="The data set's folder; where it lacks something, the message says where to get it.")
+]
+Words = Annotated[Path, typer.Option(help='A JSON file of the words of each criterion: {"color": ["red", …], …}.')]
+EncoderName = Annotated[str, typer.Option("--encoder", envvar="CRL_ENCODER", help="What embeds images and words.")]
+Seeds = Annotated[int, typer.Option(min=1, help="How many seeds; the paper has 20.")]
+Out = Annotated[Path, typer.Option(help="The folder for embeddings and report.")]
+Preset = Annotated[str, typer.Option(help='How words become a representation; the paper is "paper".')]
+Limit = Annotated[int | None, typer.Option(min=2, help="Only so many images or queries, for a quick run.")]
+
+
+class ScalingChoice(str, Enum):
+    """How R is scaled for few-shot classification."""
+
+    code = "code"
+    paper = "paper"
+    unit = "unit"
+
+
+class FormChoice(str, Enum):
+    """Which form of the score of conditional similarity."""
+
+    code = "code"
+    paper = "paper"
+
+
+ScalingOption = Annotated[
+    ScalingChoice,
+    typer.Option("--scaling", help="Of R for few-shot: the paper's code, its wording, or unit rows only."),
+]
+
+
+@app.command()
+def clevr4(
+    data: Data,
+    words: Words,
+    encoder: EncoderName = _B32,
+    seeds: Seeds = 20,
+    scaling: ScalingOption = ScalingChoice.code,
+    preset: Preset = "paper",
+    limit: Limit = None,
+    out: Out = Path("crl-eval/clevr4"),
+    device: Device = "auto",
+) -> None:
+    """Clustering and few-shot classification on Clevr4-10k, by texture, shape, color and count."""
+    from crl_qdrant.evaluation.datasets.clevr4 import CLEVR4_IMAGES, CLEVR4_PROMPTS, load_clevr4
+
+    _labelled(
+        "Clevr4-10k",
+        load_clevr4,
+        data,
+        CLEVR4_IMAGES,
+        CLEVR4_PROMPTS,
+        words,
+        encoder,
+        seeds,
+        scaling,
+        preset,
+        limit,
+        out,
+        device,
+    )
+
+
+@app.command()
+def cards(
+    data: Data,
+    words: Words,
+    encoder: EncoderName = _B32,
+    seeds: Seeds = 20,
+    scaling: ScalingOption = ScalingChoice.code,
+    preset: Preset = "paper",
+    limit: Limit = None,
+    out: Out = Path("crl-eval/cards"),
+    device: Device = "auto",
+) -> None:
+    """Clustering and few-shot classification on Cards, by number and suits."""
+    from crl_qdrant.evaluation.datasets.cards import CARDS_IMAGES, CARDS_PROMPTS, load_cards
+
+    _labelled(
+        "Cards",
+        load_cards,
+        data,
+        CARDS_IMAGES,
+        CARDS_PROMPTS,
+        words,
+        encoder,
+        seeds,
+        scaling,
+        preset,
+        limit,
+        out,
+        device,
+    )
+
+
+@app.command()
+def fashion(
+    data: Data,
+    words: Words,
+    encoder: EncoderName = _B16,
+    reduce: Annotated[
+        bool, typer.Option(help="Reduce every attribute's words to the shortest list's number, as the paper does.")
+    ] = True,
+    preset: Preset = "paper",
+    limit: Limit = None,
+    out: Out = Path("crl-eval/fashion"),
+    device: Device = "auto",
+) -> None:
+    """Retrieval on DeepFashion, by texture, fabric, shape, part and style."""
+    from crl_qdrant.evaluation.datasets.deepfashion import FASHION_PROMPTS, load_deepfashion
+    from crl_qdrant.evaluation.tasks import evaluate_attributes
+
+    criteria, notes = _criteria(words, FASHION_PROMPTS, preset)
+    full = load_deepfashion(data)
+    found = full.limited(limit)
+    model, images = _embedded(found.images, encoder, out, device)
+    components = min(len(each.words) for each in criteria.values()) if reduce and preset == "paper" else None
+    results = evaluate_attributes(
+        "DeepFashion: retrieval by attribute", found, images, criteria, model, components=components
+    )
+    listed = {name: f"{len(each.rows)} to {len(found.candidates[name].rows)}" for name, each in found.queries.items()}
+    settings = {"queries to candidates": ", ".join(f"{name} {each}" for name, each in listed.items())}
+    settings["words reduced to"] = "not reduced" if components is None else str(components)
+    more = () if limit is None else (_NOT_COMPARABLE,)
+    report("DeepFashion", replace(results, notes=results.notes + notes + more), model, criteria, settings, out, device)
+
+
+@app.command()
+def genecis(
+    data: Data,
+    words: Words,
+    encoder: EncoderName = _B16,
+    form: Annotated[
+        FormChoice, typer.Option(help="The score of the paper's code (scaled over the gallery), or of its text.")
+    ] = FormChoice.code,
+    preset: Preset = "paper",
+    limit: Limit = None,
+    out: Out = Path("crl-eval/genecis"),
+    device: Device = "auto",
+) -> None:
+    """Conditional similarity on GeneCIS' focus and change on objects, by the criterion "scene"."""
+    from crl_qdrant.evaluation.datasets.genecis import GENECIS_PROMPTS, GENECIS_QUERIES, load_genecis
+    from crl_qdrant.evaluation.tasks import evaluate_galleries
+
+    criteria, notes = _criteria(words, GENECIS_PROMPTS, preset)
+    found = load_genecis(data).limited(limit)
+    model, images = _embedded(found.images, encoder, out, device)
+    results = evaluate_galleries(
+        "GeneCIS: conditional similarity",
+        found,
+        images,
+        dict.fromkeys(found.queries, criteria["scene"]),
+        model,
+        normalize=form is FormChoice.code,
+    )
+    counts = {half: len(queries) for half, queries in found.queries.items()}
+    settings = {"queries": ", ".join(f"{half} {number}" for half, number in counts.items()), "form": form.value}
+    more = () if set(counts.values()) == {GENECIS_QUERIES} else (_NOT_COMPARABLE,)
+    report("GeneCIS", replace(results, notes=results.notes + notes + more), model, criteria, settings, out, device)
+
+
+@app.command()
+def demo(
+    small: Annotated[bool, typer.Option("--small", help="Few products and seeds: seconds instead of minutes.")] = False,
+    encoder: Annotated[str, typer.Option(help="What embeds images and words.")] = "demo",
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds; 20, or 2 with --small.")] = None,
+    preset: Preset = "paper",
+    out: Out = Path("crl-eval/demo"),
+    device: Device = "auto",
+) -> None:
+    """All four tasks on the demo's rendered catalogue: nothing to download."""
+    from crl_qdrant.demo.evaluate import evaluate_demo
+    from crl_qdrant.demo.run import CRITERIA
+
+    model = _loaded(encoder, device)
+    number, queries, usual = (160, 40, 2) if small else (2000, 500, 20)
+    results = evaluate_demo(out, model, number=number, queries=queries, preset=preset, seeds=range(seeds or usual))
+    settings = {"data": f"{number} rendered products", "queries": f"{queries} of each kind"}
+    settings["seeds"] = _seeds(seeds or usual)
+    criteria = {each.name: each.with_options(preset) for each in CRITERIA}
+    report("Demo catalogue", results, model, criteria, settings, out, device)
+
+
+def _labelled(
+    title: str,
+    load: Callable[[Path], LabelledImages],
+    data: Path,
+    published: int,
+    prompts: dict[str, str],
+    words: Path,
+    encoder: str,
+    seeds: int,
+    scaling: ScalingChoice,
+    preset: str,
+    limit: int | None,
+    out: Path,
+    device: str,
+) -> None:
+    from crl_qdrant.evaluation.tasks import evaluate_labelled
+
+    criteria, notes = _criteria(words, prompts, preset)
+    found = load(data).limited(limit)
+    model, images = _embedded(found.images, encoder, out, device)
+    results = evaluate_labelled(title, found, images, criteria, model, seeds=range(seeds), scaling=scaling.value)
+    settings = {"data": f"{len(found.images):,} images", "seeds": _seeds(seeds), "scaling of R": scaling.value}
+    more = () if len(found.images) == published else (_NOT_COMPARABLE,)
+    report(title, replace(results, notes=results.notes + notes + more), model, criteria, settings, out, device)
+
+
+def _criteria(words: Path, prompts: dict[str, str], preset: str) -> tuple[dict[str, Criterion], tuple[str, ...]]:
+    from crl_qdrant.evaluation.words import criteria_of, read_words
+
+    return criteria_of(read_words(words), prompts, preset=preset)
+
+
+def _loaded(encoder: str, device: str) -> Encoder:
+    from crl_qdrant.encoders import load_encoder
+    from crl_qdrant.evaluation.extra import check_evaluation_packages
+
+    check_evaluation_packages()
+    return load_encoder(encoder, device=device)
+
+
+def _embedded(images: tuple[Path, ...], encoder: str, out: Path, device: str) -> tuple[Encoder, Float32Array]:
+    from crl_qdrant.evaluation.embed import embed_images
+
+    model = _loaded(encoder, device)
+    return model, embed_images(images, model, out)
+
+
+def _seeds(number: int) -> str:
+    return "0" if number == 1 else f"0 to {number - 1}"

@@ -1,0 +1,53 @@
+"""What an evaluation prints, and the page it writes."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crl_qdrant import Criterion, Encoder
+    from crl_qdrant.evaluation.tables import Results
+
+__all__ = ["report"]
+
+
+def report(
+    title: str,
+    results: Results,
+    encoder: Encoder,
+    criteria: dict[str, Criterion],
+    settings: dict[str, str],
+    out: Path,
+    device: str,
+) -> None:
+    """Print the tables, and write the report."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from crl_qdrant.device import choose_device
+    from crl_qdrant.evaluation.report import Run, write_report
+
+    words = ", ".join(f"{name} {len(criterion.words)}" for name, criterion in criteria.items())
+    options = "; ".join(dict.fromkeys(str(criterion.options) for criterion in criteria.values()))
+    shown = {
+        "encoder": encoder.name,
+        "device": str(choose_device(device)),
+        "words": words,
+        "options": options,
+        **settings,
+    }
+    page = write_report(results, Run(title, shlex.join(["crl-qdrant", *sys.argv[1:]]), shown | settings), out)
+    # in a pipe nothing is cut: what reads it has no width
+    console = Console(width=None if sys.stdout.isatty() else 10_000)
+    for table in results.tables:
+        headings, lines = table.cells()
+        printed = Table(*headings, title=table.title, title_justify="left")
+        for line in lines:
+            printed.add_row(*line)
+        console.print(printed)
+    for note in results.notes:
+        console.print(note, markup=False, soft_wrap=True)
+    console.print(f"Open {page} in a browser to see it.", markup=False, soft_wrap=True)

@@ -1,0 +1,32 @@
+"""Images with one label for each criterion: what clustering and few-shot classification are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from crl_qdrant.evaluation.datasets.files import spread
+
+__all__ = ["LabelledImages"]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImages:
+    """N images, and by criterion their N labels.
+
+    Attributes:
+        images: files, in an order that is the same on every machine.
+        labels: criterion -> the images' values, in the images' order.
+    """
+
+    images: tuple[Path, ...]
+    labels: Mapping[str, tuple[str, ...]]
+
+    def limited(self, limit: int | None) -> LabelledImages:
+        """At most `limit` of the images, evenly spread over them, for a quick run."""
+        kept = spread(len(self.images), limit)
+        return LabelledImages(
+            tuple(self.images[row] for row in kept),
+            {criterion: tuple(values[row] for row in kept) for criterion, values in self.labels.items()},
+        )

@@ -1,0 +1,63 @@
+"""From a criterion to its representation R: the one place where the evaluation does this."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from crl_qdrant.criterion import Criterion
+from crl_qdrant.embeddings import Float32Array, unit_rows
+from crl_qdrant.encoders import Encoder
+from crl_qdrant.errors import CriterionError
+from crl_qdrant.projection import conditional_representation, projection_of
+
+__all__ = ["embed_texts", "embed_words", "represent", "scaled"]
+
+
+def embed_texts(texts: list[str], encoder: Encoder) -> Float32Array:
+    """Embeddings [K, d] of texts, unit rows.
+
+    Raises:
+        EmbeddingError: the encoder gives another shape, or NaN or zero rows.
+    """
+    what = f"what encoder {encoder.name!r} makes of texts"
+    return unit_rows(encoder.encode_texts(texts), what=what, rows=len(texts), dimension=encoder.dimension)
+
+
+def embed_words(criterion: Criterion, encoder: Encoder) -> Float32Array:
+    """T of a criterion, [K, d], unit rows: its own embeddings, or its words in its prompt by the encoder."""
+    return embed_texts(criterion.texts, encoder) if criterion.embeddings is None else criterion.embeddings
+
+
+def represent(images: Float32Array, criterion: Criterion, words: Float32Array) -> Float32Array:
+    """The images by a criterion: for the paper's options R = I Tᵀ (arXiv 2510.04564, eq. 4), a column for each word.
+
+    By words and not by the r directions that a collection stores: inner products are the same, but the paper's
+    scaling of R for few-shot classification is not, since it takes means over a row.
+
+    Args:
+        images: I, [N, d], unit rows; where the options ask for the mean of the images, it is theirs.
+        criterion: for its options.
+        words: T, [K, d], unit rows, as `embed_words` gives it.
+
+    Returns:
+        float32 [N, K], rows as they come; `scaled` makes them unit rows. With options that sharpen, what a collection
+        would store.
+
+    Raises:
+        CriterionError: options that suppress other criteria, which an evaluation of one criterion does not have.
+    """
+    options = criterion.options
+    if options.suppress:
+        raise CriterionError(f"criterion {criterion.name!r} suppresses others, and is evaluated here without them")
+    mean = torch.from_numpy(images.mean(axis=0)) if options.needs_images else None
+    made = projection_of(torch.from_numpy(np.ascontiguousarray(words)), options, image_mean=mean)
+    if options.sharpen:
+        return np.asarray(conditional_representation(torch.from_numpy(images), made).numpy())
+    return np.asarray((images @ made.matrix.numpy() + made.offset.numpy()) @ made.words.numpy().T, dtype=np.float32)
+
+
+def scaled(rows: Float32Array) -> Float32Array:
+    """The same [N, r] with unit rows; a row of zeros, an image that has no part in the words, stays one."""
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(norms > 0, norms, 1), dtype=np.float32)

@@ -1,0 +1,200 @@
+"""The paper's tasks on whole data sets: raw embeddings and conditional representations, by every criterion."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from crl_qdrant.criterion import Criterion
+from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.encoders import Encoder
+from crl_qdrant.evaluation.clustering import cluster
+from crl_qdrant.evaluation.datasets import AttributeRetrieval, GalleryRetrieval, LabelledImages
+from crl_qdrant.evaluation.fashion import attribute_precision, reduced_words
+from crl_qdrant.evaluation.few_shot import few_shot, rescale, SHOTS
+from crl_qdrant.evaluation.metrics import contingency, recall_at, weighted_mean
+from crl_qdrant.evaluation.representation import embed_texts, embed_words, represent, scaled
+from crl_qdrant.evaluation.scores import Score
+from crl_qdrant.evaluation.similarity import condition_texts, gallery_ranks
+from crl_qdrant.evaluation.tables import Confusion, Neighbours, Results, Row, Table
+from crl_qdrant.progress import progress_bar
+
+__all__ = ["evaluate_attributes", "evaluate_galleries", "evaluate_labelled"]
+
+_QUERIES: Final = 2
+_HITS: Final = 6
+
+
+def evaluate_labelled(
+    title: str,
+    data: LabelledImages,
+    images: Float32Array,
+    criteria: Mapping[str, Criterion],
+    encoder: Encoder,
+    *,
+    seeds: Sequence[int] = range(20),
+    shots: Sequence[int] = SHOTS,
+    scaling: str = "code",
+    progress: bool | None = None,
+) -> Results:
+    """Clustering and few-shot classification by every criterion that there are words for.
+
+    Args:
+        title: the data set's name, which the tables' titles begin with.
+        data: N images and their labels.
+        images: [N, d], unit rows.
+        criteria: by the names that the labels have.
+        encoder: embeds the words.
+        seeds: of k-means and of the draws.
+        shots: labelled images of each class; those that a criterion has too few images for are left out, with a note.
+        scaling: of R for few-shot classification, see `rescale`.
+        progress: a bar on the terminal; None: where there is a terminal.
+    """
+    clustering, shot_rows, confusions, neighbours, notes = [], [], [], [], []
+    total = sum((2 + 3 * len(shots)) * len(seeds) for _ in criteria)
+    with progress_bar(title, total=total, show=progress) as advance:
+        for name, criterion in criteria.items():
+            labels = data.labels[name]
+            representation = represent(images, criterion, embed_words(criterion, encoder))
+            for method, rows in (("raw", images), ("CRL", scaled(representation))):
+                found = cluster(rows, labels, seeds=seeds, advance=advance)
+                clustering.append(Row(name, method, found.scores))
+                confusions.append(_confusion(name, method, labels, found.clusters.tolist()))
+                neighbours += _neighbours(name, method, data.images, labels, rows)
+            smallest = min(Counter(labels).values())
+            possible = [number for number in shots if number < smallest]
+            if len(possible) < len(shots):
+                notes.append(
+                    f"{name}: the smallest class has {smallest} images, too few for {max(shots)} shots and a test"
+                )
+            for method, features in (
+                ("raw", rescale(images, "unit")),
+                ("raw, standardised", rescale(images, "code" if scaling == "unit" else scaling)),
+                ("CRL", rescale(representation, scaling)),
+            ):
+                accuracy = few_shot(features, labels, shots=possible, seeds=seeds, advance=advance) if possible else {}
+                advance((len(shots) - len(possible)) * len(seeds))
+                shot_rows.append(Row(name, method, {_shots(number): score for number, score in accuracy.items()}))
+    tables = (
+        Table(f"{title}: clustering", ("NMI", "ACC", "ARI"), tuple(clustering)),
+        Table(f"{title}: few-shot", tuple(map(_shots, shots)), tuple(shot_rows)),
+    )
+    return Results(tables, tuple(confusions), tuple(neighbours), tuple(notes))
+
+
+def evaluate_attributes(
+    title: str,
+    data: AttributeRetrieval,
+    images: Float32Array,
+    criteria: Mapping[str, Criterion],
+    encoder: Encoder,
+    *,
+    components: int | None = None,
+    progress: bool | None = None,
+) -> Results:
+    """Retrieval by attribute, and the mean over all queries, which weighs attributes by how many they have.
+
+    Args:
+        title: the table's title.
+        data: queries and candidates by attribute.
+        images: [N, d], unit rows.
+        criteria: by the attributes' names.
+        encoder: embeds the words.
+        components: rows that each attribute's words are reduced to, see `reduced_words`; None: no reduction.
+        progress: a bar on the terminal; None: where there is a terminal.
+    """
+    names = [name for name in criteria if name in data.queries]
+    rows: list[Row] = []
+    counts = [len(data.queries[name].rows) for name in names]
+    precision: dict[str, list[float]] = {"raw": [], "CRL": []}
+    with progress_bar(title, total=2 * sum(counts), show=progress) as advance:
+        for name in names:
+            queries, candidates = data.queries[name], data.candidates[name]
+            words = embed_words(criteria[name], encoder)
+            if components is not None and components < len(words):
+                representation = images @ reduced_words(words, components).T
+            else:
+                representation = represent(images, criteria[name], words)
+            for method, each in (("raw", images), ("CRL", scaled(representation))):
+                found = attribute_precision(
+                    each[queries.rows], queries.values, each[candidates.rows], candidates.values, advance=advance
+                )
+                precision[method].append(found)
+                rows.append(Row(name, method, {"mAP": Score((found,))}))
+    # the paper's mean is over all attributes: what is over some of them has another name
+    over = "all" if len(names) == len(data.queries) else "these"
+    rows += [Row(over, method, {"mAP": Score((weighted_mean(each, counts),))}) for method, each in precision.items()]
+    note = f"the raw rows rank by the image embeddings; “{over}” weighs attributes by their queries"
+    repeated = [f"{data.repeated} lines of the index files came before and were left out"] if data.repeated else []
+    return Results((Table(title, ("mAP",), tuple(rows)),), notes=(note, *repeated))
+
+
+def evaluate_galleries(
+    title: str,
+    data: GalleryRetrieval,
+    images: Float32Array,
+    criteria: Mapping[str, Criterion],
+    encoder: Encoder,
+    *,
+    normalize: bool = True,
+    progress: bool | None = None,
+) -> Results:
+    """Conditional similarity in galleries; see `gallery_ranks` for the methods.
+
+    Args:
+        title: the table's title.
+        data: queries by half.
+        images: [N, d], unit rows.
+        criteria: half -> the criterion that its similarity is taken in.
+        encoder: embeds the words and the conditions.
+        normalize: scale both similarities over the gallery, as the paper's code does.
+        progress: a bar on the terminal; None: where there is a terminal.
+    """
+    rows = []
+    with progress_bar(title, total=len(data.queries), show=progress) as advance:
+        for half, queries in data.queries.items():
+            words = embed_words(criteria[half], encoder)
+            conditions = list(dict.fromkeys(query.condition for query in queries))
+            texts = embed_texts([text for each in conditions for text in condition_texts(each)], encoder)
+            conditional = scaled(represent(images, criteria[half], words))
+            by_condition = dict(zip(conditions, np.split(texts, len(conditions)), strict=True))
+            ranks = gallery_ranks(queries, images, conditional, by_condition, normalize=normalize)
+            for method, found in ranks.items():
+                rows.append(Row(half, method, {f"R@{k}": Score((recall_at(found, k),)) for k in (1, 2, 3)}))
+            advance(1)
+    notes = ["“raw” is CRL's score with image embeddings in the place of conditional representations"]
+    if data.left_out:
+        notes.append(f"{data.left_out} queries with a gallery of another size were left out")
+    return Results((Table(title, ("R@1", "R@2", "R@3"), tuple(rows)),), notes=tuple(notes))
+
+
+def _shots(number: int) -> str:
+    return "1 shot" if number == 1 else f"{number} shots"
+
+
+def _confusion(name: str, method: str, labels: Sequence[str], clusters: Sequence[int]) -> Confusion:
+    from scipy.optimize import linear_sum_assignment
+
+    classes, counts = contingency(labels, clusters)
+    own, matched = linear_sum_assignment(counts, maximize=True)
+    order = dict(zip(own.tolist(), matched.tolist(), strict=True))
+    columns = [order[each] for each in range(len(classes)) if each in order]
+    return Confusion(name, method, tuple(classes), counts[:, columns])
+
+
+def _neighbours(
+    name: str, method: str, images: Sequence[Path], labels: Sequence[str], rows: Float32Array
+) -> list[Neighbours]:
+    """The nearest images of a few queries spread over the data, themselves left out."""
+    shown = []
+    for query in np.linspace(0, len(images) - 1, _QUERIES + 2).astype(int)[1:-1].tolist():
+        scores = rows @ rows[query]
+        scores[query] = -np.inf
+        nearest = np.argsort(-scores, kind="stable")[:_HITS].tolist()
+        hits = tuple((images[each], labels[each] == labels[query]) for each in nearest)
+        shown.append(Neighbours(name, method, images[query], hits))
+    return shown
