@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from crl_qdrant.options import Options, PRESETS
     from crl_qdrant.points import id_of_key
     from crl_qdrant.search import Explanation, Hit, Hits, Plan, Query, WordShare
+    from crl_qdrant.tasks import Cluster, Clustering, FewShot, HeadReport
     from crl_qdrant.vocabulary import LanguageModel, packaged_names, packaged_words
 
 __version__ = "0.1.0"
@@ -70,6 +71,10 @@ _HOMES: Final = {
     "PRESETS": "options",
     "id_of_key": "points",
     "Item": "items",
+    "Cluster": "tasks",
+    "Clustering": "tasks",
+    "FewShot": "tasks",
+    "HeadReport": "tasks",
     "Rejected": "items",
     "Report": "items",
 }
@@ -80,6 +85,8 @@ __all__ = [
     "CatalogError",
     "CatalogOptions",
     "CatalogReader",
+    "Cluster",
+    "Clustering",
     "CollectionInfo",
     "Criterion",
     "CriterionError",
@@ -94,7 +101,9 @@ __all__ = [
     "EncoderMismatchError",
     "ExistsError",
     "Explanation",
+    "FewShot",
     "FilterError",
+    "HeadReport",
     "Hit",
     "Hits",
     "id_of_key",

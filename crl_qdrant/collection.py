@@ -32,7 +32,20 @@ from crl_qdrant.progress import progress_bar
 from crl_qdrant.search import Hit, Hits, Plan, Query
 from crl_qdrant.search.resident import Resident
 from crl_qdrant.search.searcher import Searcher
+from crl_qdrant.search.space import Space
 from crl_qdrant.stores import create_store, Location, open_store, Store, WithPayload
+from crl_qdrant.tasks import (
+    checked_field,
+    cluster,
+    Clustering,
+    few_shot,
+    FewShot,
+    HeadReport,
+    labelled_points,
+    Labels,
+    train_head,
+    write_field,
+)
 from crl_qdrant.vocabulary import WordSource
 from crl_qdrant.wording import worded
 
@@ -60,6 +73,7 @@ class CriterionInfo:
         points: how many points have the named vector.
         pending: whether a changed version waits to be materialised.
         outdated: whether a criterion that it suppresses has changed since it was materialised.
+        head: whether a trained head is part of it.
     """
 
     name: str
@@ -73,6 +87,7 @@ class CriterionInfo:
     points: int
     pending: bool
     outdated: bool
+    head: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +378,7 @@ class CRLCollection:
                     self._store.count(present) if stored.has_vector else 0,
                     lineage.pending is not None,
                     self._criteria.is_outdated(name),
+                    stored.projection.head is not None,
                 )
             )
         return CollectionInfo(self.name, self.count(), self._manifest.encoder, self._manifest.dimension, criteria)
@@ -704,6 +720,160 @@ class CRLCollection:
             pages.append(rows if stored is None or named else self._criteria.projector.project(stored, rows))
         width = self._manifest.dimension if stored is None else stored.rank
         return ids, np.concatenate(pages) if pages else np.empty((0, width), dtype=np.float32)
+
+    # -------------------------------------------------------------------- tasks
+
+    def cluster(
+        self,
+        criterion: str | None = None,
+        k: int | None = None,
+        *,
+        query_filter: models.Filter | None = None,
+        field: str | None = None,
+        seed: int = 0,
+        sample: int = 2000,
+    ) -> Clustering:
+        """Group the items by a criterion: k-means on its representations.
+
+        Args:
+            criterion: name of a defined criterion; None groups by the raw embeddings.
+            k: how many groups; None: as many, of 2 to 20, as are told apart best by their silhouette.
+            query_filter: which points to group.
+            field: a payload field to write each one's group to, "crl.pattern_group": the group's name, or its number
+                by the raw embeddings. The rest of the payload stays.
+            seed: the same gives the same groups.
+            sample: items on which the silhouette is measured, and the number of groups is found.
+
+        Returns:
+            Each item's group, and the groups, largest first: named by the words that they have more of than all items
+            together, with their sizes and examples.
+
+        Raises:
+            NotFoundError: no such criterion.
+            InputError: a number or field that cannot be, or fewer different items than groups.
+            MissingPackageError: scikit-learn is not installed.
+            StoreError: the store refused.
+        """
+        field, space = checked_field(field), Space.of(self._criteria, criterion)
+        ids, embeddings = self.representations(query_filter=query_filter)
+        found = cluster(space, ids, embeddings, k, seed=seed, sample=sample)
+        if field is not None:
+            with self._write_lock:
+                write_field(self._store, field, found.ids, [{"": value} for value in found.values()])
+        return found
+
+    def few_shot(
+        self,
+        criterion: str | None,
+        examples: Labels,
+        *,
+        query_filter: models.Filter | None = None,
+        field: str | None = None,
+    ) -> FewShot:
+        """Label the rest of the items from a few examples: logistic regression on a criterion's representations.
+
+        Args:
+            criterion: name of a defined criterion; None for the raw embeddings.
+            examples: labels by id, {17: "striped", 23: "plain"}, or the payload field that some points have them in.
+            query_filter: which points to label, and to look for the field in.
+            field: a payload field to write the labels to, those of the examples too; `<field>_probability` beside it
+                says how sure each one is. The rest of the payload stays.
+
+        Returns:
+            The most probable label of every other item, how probable it is, and how many of the examples are
+            labelled rightly when they are left out.
+
+        Raises:
+            NotFoundError: no such criterion, or no point for one of the examples.
+            InputError: no examples, or of one label only; labels that are lists or objects; a field that cannot be.
+            MissingPackageError: scikit-learn is not installed.
+            StoreError: the store refused.
+        """
+        field, space = checked_field(field), Space.of(self._criteria, criterion)
+        known, embeddings = labelled_points(self._store, self._resident, examples, query_filter)
+        ids, rows = self.representations(query_filter=query_filter)
+        rest = [at for at, point in enumerate(ids) if point not in known]
+        found = few_shot(space, known, embeddings, [ids[at] for at in rest], rows[rest])
+        if field is not None:
+            with self._write_lock:
+                write_field(self._store, field, *found.values())
+        return found
+
+    def train_head(
+        self,
+        criterion: str,
+        labels: Labels,
+        *,
+        query_filter: models.Filter | None = None,
+        out: int = 128,
+        hidden: int | None = None,
+        epochs: int = 40,
+        learning_rate: float = 1e-3,
+        validation: float = 0.2,
+        seed: int = 0,
+        progress: bool | None = None,
+    ) -> HeadReport:
+        """Train a head on labels of your own: two layers that make a criterion's representations fit them better.
+
+        The head becomes a part of the criterion where it is better than going without on items that it was not
+        trained on. It is searched by at once; a materialised criterion goes on as it was until `materialize` has built
+        its new named vector, of `out` dimensions, beside the old one. `describe` goes on telling the words of the
+        representation in front of the head; `explain` cannot, since the head's cosines are no sums over words. To
+        `define` the criterion otherwise, to `migrate` or to `drop_head` takes the head away.
+
+        Args:
+            criterion: name of a defined criterion.
+            labels: the payload field with the labels, or labels by id. Items of the same label are to be near.
+            query_filter: in which points to look for the field.
+            out: dimensions of the head's output.
+            hidden: of its hidden layer; None: the mean of those in front of it and behind it.
+            epochs: of 10,000 triplets each, at most; training ends after ten that brought nothing.
+            learning_rate: of the first epochs.
+            validation: share of each label's items that it is not trained on but measured by.
+            seed: the same gives the same head on the same device.
+            progress: a bar on the terminal; None: where there is a terminal.
+
+        Returns:
+            mAP of the validation items by the raw embeddings, by the criterion and with the head, and what was done.
+
+        Raises:
+            NotFoundError: no such criterion, or no point for one of the ids.
+            InputError: no labels, fewer than two with four items each, or some that are lists or objects; a number
+                that cannot be.
+            CriterionError: the criterion was changed meanwhile.
+            StoreError: the store refused.
+        """
+        from crl_qdrant.device import choose_device
+        from crl_qdrant.triplets import TripletSettings
+
+        settings = TripletSettings(out=out, hidden=hidden, epochs=epochs, learning_rate=learning_rate, seed=seed)
+        version = self._criteria.latest(criterion)
+        known, embeddings = labelled_points(self._store, self._resident, labels, query_filter)
+        with progress_bar(f"training {criterion}", show=progress) as advance:
+            head, report = train_head(
+                version,
+                embeddings,
+                list(known.values()),
+                settings,
+                validation=validation,
+                device=choose_device(self._device),
+                advance=advance,
+            )
+        if report.kept:
+            with self._write_lock:
+                self._criteria.set_head(version, head)
+        return report
+
+    def drop_head(self, criterion: str) -> None:
+        """Take a criterion's trained head away; a materialised one goes on as it was until the next `materialize`.
+
+        Raises:
+            NotFoundError: no such criterion.
+            StoreError: the store refused.
+        """
+        with self._write_lock:
+            self._criteria.refresh()
+            self._criteria.set_head(self._criteria.latest(criterion), None)
 
     # ------------------------------------------------------------------- search
 

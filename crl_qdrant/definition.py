@@ -19,7 +19,16 @@ from crl_qdrant.stores import Store
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["context", "embedded_words", "free_vector", "image_mean", "new_version", "projected", "version_of"]
+__all__ = [
+    "context",
+    "embedded_words",
+    "free_vector",
+    "image_mean",
+    "new_version",
+    "next_vector",
+    "projected",
+    "version_of",
+]
 
 _FEWEST_DIMENSIONS: Final = 2
 _MEAN_OF: Final = 100_000
@@ -41,7 +50,7 @@ def new_version(criterion: Criterion, manifest: Manifest, encoder: BoundEncoder,
     """
     embedded = criterion.with_embeddings(_embeddings(criterion, manifest, encoder))
     others = {name: stored.criterion for name, stored in manifest.criteria.items()}
-    return version_of(embedded, others, store, manifest.raw, _vector(criterion.name, manifest))
+    return version_of(embedded, others, store, manifest.raw, next_vector(criterion.name, manifest))
 
 
 def version_of(
@@ -164,7 +173,8 @@ def image_mean(store: Store, raw: RawVector) -> Float32Array | None:
     return (total / number).astype(np.float32) if number else None
 
 
-def _vector(name: str, manifest: Manifest) -> str:
+def next_vector(name: str, manifest: Manifest) -> str:
+    """The named vector of a criterion's next version: the current one's, where that was never made."""
     lineage = manifest.lineages.get(name)
     if lineage is not None and not lineage.current.has_vector and not lineage.retired:
         return lineage.current.vector

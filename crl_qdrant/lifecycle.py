@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from crl_qdrant.checks import whole_number
 from crl_qdrant.criterion import Criterion
-from crl_qdrant.definition import context, new_version
+from crl_qdrant.definition import context, new_version, next_vector
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError, ExistsError, ManifestError, NotFoundError
 from crl_qdrant.manifest import CriterionState, Lineage, Manifest, StoredCriterion
 from crl_qdrant.progress import Advance
 from crl_qdrant.projector import fill_vector, Projector
+from crl_qdrant.stored_head import StoredHead
 from crl_qdrant.stores import Store
 
 __all__ = ["Criteria"]
@@ -75,6 +76,10 @@ class Criteria:
         """The version to search by of a criterion, also where another process has just defined it."""
         return self._lineage(name).current
 
+    def latest(self, name: str) -> StoredCriterion:
+        """The version that searches use after the next `materialize`: the pending one, where there is one."""
+        return self._lineage(name).latest
+
     def _lineage(self, name: str) -> Lineage:
         if name not in self._manifest.lineages or self._is_older(_SEARCH_STALE_S):
             self.refresh()
@@ -107,23 +112,28 @@ class Criteria:
         self.refresh()
         self._define(criterion)
         self._update_dependents(criterion.name)
-        lineage = self._manifest.lineages[criterion.name]
-        return (lineage.pending or lineage.current).criterion
+        return self._manifest.lineages[criterion.name].latest.criterion
 
     def _define(self, criterion: Criterion) -> None:
         lineage = self._manifest.lineages.get(criterion.name)
         if lineage is None:
             self._remember(Lineage(self._version(criterion)))
+        elif self._is_same(lineage.latest, criterion):
+            return
         elif self._is_same(lineage.current, criterion):
             self._give_up_pending(lineage)  # back to what it is
-        elif lineage.current.state is not CriterionState.MATERIALIZED:
-            left = (lineage.current.vector,) if lineage.current.has_vector else ()
-            self._remember(Lineage(self._version(criterion), None, (*lineage.retired, *left)))
-            self._remove_retired(self._manifest.lineages[criterion.name])
-        elif lineage.pending is None or not self._is_same(lineage.pending, criterion):
-            version = self._version(criterion)
+        else:
+            self._succeed(lineage, self._version(criterion))
+
+    def _succeed(self, lineage: Lineage, version: StoredCriterion) -> None:
+        """A changed version takes the current one's place: at once, or where that is materialised once it is built."""
+        if lineage.current.state is CriterionState.MATERIALIZED:
             self._give_up_pending(lineage)
-            self._remember(replace(self._manifest.lineages[criterion.name], pending=version))
+            self._remember(replace(self._manifest.lineages[version.criterion.name], pending=version))
+        else:
+            left = (lineage.current.vector,) if lineage.current.has_vector else ()
+            self._remember(Lineage(version, None, (*lineage.retired, *left)))
+            self._remove_retired(self._manifest.lineages[version.criterion.name])
 
     def _is_same(self, version: StoredCriterion, criterion: Criterion) -> bool:
         return (
@@ -132,16 +142,39 @@ class Criteria:
             and version.context == context(criterion, self._others())
         )
 
+    def set_head(self, version: StoredCriterion, head: StoredHead | None) -> None:
+        """Give a criterion's latest version this head, or none; a materialised one changes over when it is built.
+
+        Args:
+            version: the latest version as it was when the head was trained.
+            head: in the place of the one it has.
+        """
+        self.refresh()
+        name = version.criterion.name
+        lineage = self._lineage(name)
+        if lineage.latest.projection.key != version.projection.key:
+            raise CriterionError(f"criterion {name!r} was changed while its head was trained; train it again")
+        projection = replace(version.projection, head=head)
+        if projection.key == lineage.current.projection.key:
+            self._give_up_pending(lineage)  # back to what it is
+        elif projection.key != lineage.latest.projection.key:
+            vector = next_vector(name, self._manifest)
+            changed = replace(lineage.latest, projection=projection, vector=vector, state=CriterionState.DEFINED)
+            self._succeed(lineage, changed)
+
     def materialize(self, name: str, *, batch_size: int, advance: Advance) -> int:
         """Write the criterion's named vector for the points that lack it; a pending version then takes its place."""
         batch_size = whole_number("batch_size", batch_size, least=1)
         self.refresh()
         lineage = self._lineage(name)
         self._remove_retired(lineage)
-        if lineage.pending is None and lineage.current.has_vector and self.is_outdated(name):
-            self._define(lineage.current.criterion)
+        current = lineage.current
+        # a head stays with the representations that it was trained on
+        follows = lineage.pending is None and current.has_vector and current.projection.head is None
+        if follows and self.is_outdated(name):
+            self._define(current.criterion)
         lineage = self._manifest.lineages[name]
-        version = lineage.pending or lineage.current
+        version = lineage.latest
         written = self._build(version, batch_size=batch_size, advance=advance)
         if version.state is not CriterionState.MATERIALIZED:
             built = version.in_state(CriterionState.MATERIALIZED)
@@ -215,7 +248,7 @@ class Criteria:
             current = lineage.current
             if name == changed or current.has_vector or not current.criterion.options.suppress:
                 continue
-            if context(current.criterion, others) != current.context:
+            if current.projection.head is None and context(current.criterion, others) != current.context:
                 self._define(current.criterion)
 
     def _give_up_pending(self, lineage: Lineage) -> None:

@@ -107,6 +107,11 @@ class Lineage:
         """Current and pending."""
         return [self.current] if self.pending is None else [self.current, self.pending]
 
+    @property
+    def latest(self) -> StoredCriterion:
+        """Pending, where there is one, or current."""
+        return self.pending or self.current
+
     def to_entry(self, *, following: bool = False) -> dict[str, Any]:
         """Its metadata entry, key and value; `following`: among those of a migration under way."""
         value: dict[str, Any] = {"current": self.current.to_entry(), "retired": list(self.retired)}

@@ -203,7 +203,7 @@ class Migrator:
     def _following(self) -> dict[str, Lineage]:
         """The criteria over the new embeddings, those that an earlier run has made among them."""
         manifest = self._criteria.manifest
-        wanted = {name: (each.pending or each.current).criterion for name, each in manifest.lineages.items()}
+        wanted = {name: each.latest.criterion for name, each in manifest.lineages.items()}
         kept = {
             name: lineage
             for name, lineage in manifest.following_lineages.items()

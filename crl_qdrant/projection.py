@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from torch.nn import functional
 from crl_qdrant.options import Directions, Options
 
 __all__ = [
+    "Head",
     "Projection",
     "basis",
     "conditional_representation",
@@ -33,6 +35,29 @@ __all__ = [
 _NOTHING = 1e-6
 
 
+class Head(NamedTuple):
+    """A trained head behind the conditional representation z: unit(relu(z·W₁ + b₁)·W₂ + b₂).
+
+    The paper's has batch normalisation before the ReLU (arXiv 2510.04564, D.3); once trained that is a factor and a
+    summand for each hidden dimension, and they are part of W₁ and b₁ here.
+    """
+
+    hidden_weight: Tensor  # W₁, [width, h]
+    hidden_bias: Tensor  # b₁, [h]
+    out_weight: Tensor  # W₂, [h, out]
+    out_bias: Tensor  # b₂, [out]
+
+    def __call__(self, representations: Tensor) -> Tensor:
+        """Unit rows [N, out] of unit rows [N, width]; a row of zeros stays one."""
+        hidden = functional.relu(representations @ self.hidden_weight + self.hidden_bias)
+        rows = hidden @ self.out_weight + self.out_bias
+        return functional.normalize(rows * representations.any(dim=-1, keepdim=True), dim=-1)
+
+    def to(self, device: torch.device) -> Head:
+        """The same on another device."""
+        return Head(*(each.to(device) for each in self))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Projection:
     """What turns image embeddings into conditional representations.
@@ -43,6 +68,7 @@ class Projection:
         words: U, float32 [K, r], orthonormal columns: z·Uᵀ are the similarities z by words.
         sharpen: temperature of the softmax over the words; 0 for none.
         blend: the sharpened form's share of the cosine.
+        head: what a representation goes through before it is compared; None for nothing.
     """
 
     matrix: Tensor
@@ -50,6 +76,7 @@ class Projection:
     words: Tensor
     sharpen: float = 0.0
     blend: float = 1.0
+    head: Head | None = None
     scale: float = field(init=False)  # the matrix' norm, below whose rounding a product is nothing
 
     def __post_init__(self) -> None:
@@ -57,13 +84,16 @@ class Projection:
 
     @property
     def rank(self) -> int:
-        """Dimensions of the representations: r, K, or r + K."""
+        """Dimensions of the representations: r, K, or r + K; or of the head's output."""
+        if self.head is not None:
+            return int(self.head.out_bias.shape[0])
         words, rank = self.words.shape
         return (words if self.sharpen else 0) + (rank if not self.sharpen or self.blend < 1.0 else 0)
 
     def to(self, device: torch.device) -> Projection:
         """The same on another device."""
-        return replace(self, matrix=self.matrix.to(device), offset=self.offset.to(device), words=self.words.to(device))
+        matrix, offset, words = (each.to(device) for each in (self.matrix, self.offset, self.words))
+        return replace(self, matrix=matrix, offset=offset, words=words, head=self.head and self.head.to(device))
 
 
 def projection_of(
@@ -200,7 +230,7 @@ def _decomposed(texts: Tensor, *, energy: float, rank: Directions | None) -> tup
 
 
 def conditional_representation(image_embeddings: Tensor, projection: Projection) -> Tensor:
-    """The criterion's view of each image: rows of z = I·P + b at unit length, with their sharpened form.
+    """The criterion's view of each image: rows of z = I·P + b at unit length, with their sharpened form; or the head's.
 
     The sharpened form of a row is softmax(z·Uᵀ / (temperature · std)) over the K words, std being that of z·Uᵀ:
     standardising makes a temperature mean the same for every encoder, whose similarities differ in scale. The two,
@@ -212,8 +242,14 @@ def conditional_representation(image_embeddings: Tensor, projection: Projection)
         projection: on the same device.
 
     Returns:
-        float32 [N, r], [N, K] or [N, r + K], unit rows; a row of zeros where an image has no part in the words' span.
+        float32 [N, rank], unit rows; a row of zeros where an image has no part in the words' span.
     """
+    rows = _conditional(image_embeddings, projection)
+    return rows if projection.head is None else projection.head(rows)
+
+
+def _conditional(image_embeddings: Tensor, projection: Projection) -> Tensor:
+    """The representation in front of a head: [N, r], [N, K] or [N, r + K]."""
     rows = image_embeddings.to(torch.float32) @ projection.matrix + projection.offset
     lengths = rows.norm(dim=-1, keepdim=True)
     # what is left of an embedding that is orthogonal to all words is rounding, not a direction

@@ -38,10 +38,11 @@ class Projector:
             import torch
 
             from crl_qdrant.device import choose_device
-            from crl_qdrant.projection import Projection
+            from crl_qdrant.projection import Head, Projection
 
             matrix, offset, words = (torch.tensor(each) for each in (kept.matrix, kept.offset, kept.words))
-            made = Projection(matrix, offset, words, kept.sharpen, kept.blend)
+            head = None if kept.head is None else Head(*map(torch.tensor, kept.head))
+            made = Projection(matrix, offset, words, kept.sharpen, kept.blend, head)
             self._projections[kept.key] = made.to(choose_device(self._device))
         return self._projections[kept.key]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from crl_qdrant.embeddings import Float32Array, from_base64, to_base64
+from crl_qdrant.stored_head import StoredHead
 
 __all__ = ["StoredProjection"]
 
@@ -32,6 +33,7 @@ class StoredProjection:
     words: Float32Array  # [K, r]
     sharpen: float = 0.0
     blend: float = 1.0
+    head: StoredHead | None = None
     key: str = field(init=False)  # 16 hex digits that change with the representations
     scale: float = field(init=False)  # the matrix' norm
 
@@ -39,12 +41,19 @@ class StoredProjection:
         digest = hashlib.sha256(np.ascontiguousarray(self.matrix).tobytes())
         digest.update(np.ascontiguousarray(self.offset).tobytes())
         digest.update(np.ascontiguousarray(self.words).tobytes() + repr((self.sharpen, self.blend)).encode())
+        if self.head is not None:
+            digest.update(self.head.tobytes())
         object.__setattr__(self, "key", digest.hexdigest()[:16])
         object.__setattr__(self, "scale", float(np.linalg.norm(self.matrix)))
 
     @property
     def rank(self) -> int:
-        """Dimensions of conditional representations."""
+        """Dimensions of what `represent` gives."""
+        return self.width if self.head is None else self.head.out
+
+    @property
+    def width(self) -> int:
+        """Dimensions of conditional representations, in front of a head."""
         words, rank = self.words.shape
         return (words if self.sharpen else 0) + (rank if self._has_similarities else 0)
 
@@ -53,7 +62,12 @@ class StoredProjection:
         return not self.sharpen or self.blend < 1.0
 
     def represent(self, embeddings: Rows) -> Rows:
-        """Conditional representations [N, rank] of unit embeddings [N, d], in the precision of these.
+        """What is compared: conditional representations, or what the head makes of them; unit rows [N, rank]."""
+        rows = self.conditional(embeddings)
+        return rows if self.head is None else self.head.apply(rows)
+
+    def conditional(self, embeddings: Rows) -> Rows:
+        """Conditional representations [N, width] of unit embeddings [N, d], in the precision of these.
 
         Unit rows; zeros where an image has no part in the words.
         """
@@ -70,14 +84,14 @@ class StoredProjection:
         return _unit(np.concatenate(parts, axis=1), 0.0)
 
     def similarities(self, embeddings: Rows) -> Rows:
-        """The same without the sharpened form: rows of I·P + b at unit length, [N, r]."""
+        """Conditional representations without the sharpened form: rows of I·P + b at unit length, [N, r]."""
         kind = embeddings.dtype
         rows: Rows = embeddings @ self.matrix.astype(kind, copy=False) + self.offset.astype(kind, copy=False)
         # what is left of an embedding that is orthogonal to all words is rounding, not a direction
         return _unit(rows, _NOTHING * self.scale)
 
     def by_words(self, representations: Rows) -> Rows:
-        """Representations [N, rank] as one or two parts [N, parts, K] by words, with the same inner products."""
+        """Conditional representations [N, width] as one or two parts [N, parts, K] by words, same inner products."""
         rank = self.words.shape[1] if self._has_similarities else 0
         parts = [representations[:, rank:]] if self.sharpen else []
         if rank:
@@ -87,7 +101,7 @@ class StoredProjection:
 
     def to_entry(self) -> dict[str, Any]:
         """A JSON-able copy; `from_entry` reads it back."""
-        return {
+        entry: dict[str, Any] = {
             "matrix": to_base64(self.matrix),
             "offset": to_base64(self.offset),
             "words": to_base64(self.words),
@@ -95,6 +109,9 @@ class StoredProjection:
             "sharpen": self.sharpen,
             "blend": self.blend,
         }
+        if self.head is not None:
+            entry["head"] = self.head.to_entry()
+        return entry
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any], *, dimension: int) -> StoredProjection:
@@ -102,7 +119,8 @@ class StoredProjection:
         matrix = from_base64(entry["matrix"], rows=dimension)
         words = from_base64(entry["words"], rows=entry["number_of_words"])
         offset = from_base64(entry["offset"], rows=1)[0]
-        return cls(matrix, offset, words, float(entry["sharpen"]), float(entry["blend"]))
+        bare = cls(matrix, offset, words, float(entry["sharpen"]), float(entry["blend"]))
+        return replace(bare, head=StoredHead.from_entry(entry["head"], width=bare.width)) if "head" in entry else bare
 
 
 def _unit(rows: Rows, nothing: float) -> Rows:

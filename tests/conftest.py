@@ -47,3 +47,20 @@ def fashion() -> dict[str, Any]:
         "words": json.loads((FASHION / "criterion_words.json").read_text()),
         "texts": dict(np.load(FASHION / "criterion_embeddings.npz")),
     }
+
+
+@pytest.fixture(scope="session")
+def demo_shop() -> dict[str, Any]:
+    """600 products of the demo, embedded: embeddings, attributes, and the demo's criteria with embeddings."""
+    from crl_qdrant.demo.products import sample_products
+    from crl_qdrant.demo.render import render
+    from crl_qdrant.demo.run import CRITERIA
+    from crl_qdrant.encoders import load_encoder
+
+    encoder = load_encoder("demo", device="cpu")
+    products = sample_products(600, seed=77)
+    return {
+        "embeddings": encoder.encode_images([render(product, size=64) for product in products]),
+        "payloads": [product.attributes() for product in products],
+        "criteria": {each.name: each.with_embeddings(encoder.encode_texts(each.texts)) for each in CRITERIA},
+    }

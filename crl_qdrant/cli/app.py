@@ -9,7 +9,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from crl_qdrant import __version__
-from crl_qdrant.cli import criteria, demo, evaluate, info, ingest, insight, migrate, search
+from crl_qdrant.cli import criteria, demo, evaluate, info, ingest, insight, migrate, search, tasks
 from crl_qdrant.errors import CRLError
 
 __all__ = ["app", "main"]
@@ -31,6 +31,9 @@ criteria.app.command("ablate")(insight.ablate)
 app.add_typer(criteria.app, name="criteria")
 app.command("materialize")(criteria.materialize)
 app.command("migrate")(migrate.migrate)
+app.command("cluster")(tasks.cluster)
+app.command("few-shot")(tasks.few_shot)
+app.command("train-head")(tasks.train_head)
 app.command("info")(info.info)
 app.add_typer(evaluate.app, name="eval")
 

@@ -92,7 +92,10 @@ def list_criteria(location: Location = "./data", collection: Collection = "produ
     table = Table("criterion", "words", "dimensions", "state", "points")
     for each in criteria:
         state = (
-            each.state.value + (", change pending" if each.pending else "") + (", outdated" if each.outdated else "")
+            each.state.value
+            + (", change pending" if each.pending else "")
+            + (", outdated" if each.outdated else "")
+            + (", trained head" if each.head else "")
         )
         table.add_row(each.name, str(len(each.words)), str(each.rank), state, str(each.points))
     Console().print(table)

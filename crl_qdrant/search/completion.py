@@ -84,6 +84,12 @@ class Completion:
         return {record.id: record.payload for record in self._store.retrieve(ids, with_payload=with_payload)}
 
     def _explanations(self, asked: Asked, ids: list[PointId]) -> dict[PointId, dict[str, Explanation]]:
+        for space in asked.spaces.values():
+            if space.stored is not None and space.stored.projection.head is not None:
+                raise InputError(
+                    f"criterion {space.name!r} has a trained head, and its cosines are no sums over words; search "
+                    "without explain, and ask describe() for an item's words"
+                )
         known, embeddings = self._resident.embeddings_of(ids)
         made: dict[PointId, dict[str, Explanation]] = {point: {} for point in known}
         for space in asked.spaces.values():

@@ -30,8 +30,11 @@ class WordSpace:
         self._mean = self.represent(sample).mean(axis=0)
 
     def represent(self, embeddings: Float32Array) -> np.ndarray:
-        """Unit embeddings [N, d] by words: float64 [N, parts·K], unit rows, cosines as the criterion has them."""
-        rows = self._projection.represent(embeddings.astype(np.float64))
+        """Unit embeddings [N, d] by words: float64 [N, parts·K], unit rows, cosines as the criterion has them.
+
+        With a head, as it has them in front of it: what the head makes of them is no longer by words.
+        """
+        rows = self._projection.conditional(embeddings.astype(np.float64))
         return self._projection.by_words(rows).reshape(len(rows), -1)
 
     def more(self, embeddings: Float32Array) -> np.ndarray:

@@ -128,14 +128,14 @@ class ClientStore:
         with self._call(f"writing the named vector {name}"):
             self._client.update_vectors(self._name, points, wait=True)
 
-    def set_payload(self, ids: Sequence[PointId], payloads: Sequence[Payload], *, key: str) -> None:
+    def set_payload(self, ids: Sequence[PointId], payloads: Sequence[Payload], *, key: str | None) -> None:
         operations: list[Any] = [
             models.SetPayloadOperation(set_payload=models.SetPayload(points=[point_id], payload=payload, key=key))
             for point_id, payload in zip(ids, payloads, strict=True)
         ]
         if not operations:
             return
-        with self._call(f"writing the payload's {key}"):
+        with self._call(f"writing the payload's {key or 'fields'}"):
             self._client.batch_update_points(self._name, operations, wait=True)
 
     def delete(self, ids: Sequence[PointId]) -> None:

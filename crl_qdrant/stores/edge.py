@@ -131,9 +131,9 @@ class EdgeStore:
         vectors = [edge.PointVectors(point_id, {name: row}) for point_id, row in zip(ids, rows, strict=True)]
         self._update(f"writing the named vector {name}", edge.UpdateOperation.update_vectors(vectors))
 
-    def set_payload(self, ids: Sequence[PointId], payloads: Sequence[Payload], *, key: str) -> None:
+    def set_payload(self, ids: Sequence[PointId], payloads: Sequence[Payload], *, key: str | None) -> None:
         # an operation has one payload for all its points, and Edge takes one operation at a time
-        with _translated(f"writing the payload's {key}"):
+        with _translated(f"writing the payload's {key or 'fields'}"):
             for point_id, payload in zip(ids, payloads, strict=True):
                 self._shard.update(edge.UpdateOperation.set_payload([point_id], payload, key=key))
 

@@ -72,10 +72,11 @@ class Store(Protocol):
     def update_vectors(self, ids: Sequence[PointId], name: str, rows: Float32Array) -> None:
         """Write one named vector, rows [N, size], of N points that exist; their other vectors stay."""
 
-    def set_payload(self, ids: Sequence[PointId], payloads: Sequence[Payload], *, key: str) -> None:
+    def set_payload(self, ids: Sequence[PointId], payloads: Sequence[Payload], *, key: str | None) -> None:
         """Merge one payload each into the object that N points, which exist, have under the payload key `key`.
 
-        Other keys, in that object and beside it, stay; a value of None removes its key.
+        Other keys, in that object and beside it, stay; a value of None removes its key. Without a `key` they are
+        merged into the points' whole payloads.
         """
 
     def delete(self, ids: Sequence[PointId]) -> None:

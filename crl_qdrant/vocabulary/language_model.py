@@ -242,14 +242,16 @@ def _asked_wait_s(error: BaseException | None) -> float | None:
 def _key(api_key: str | None) -> str:
     key = (api_key or os.environ.get("ANTHROPIC_API_KEY") or "").strip()
     if not key:
-        raise VocabularyError(f"there is no key to a language model: set ANTHROPIC_API_KEY, or {_instead()}")
+        raise VocabularyError(
+            f"there is no key to a language model: set ANTHROPIC_API_KEY, or {_instead()}: {', '.join(packaged_names())}"
+        )
     if not key.isascii() or not key.isprintable():
         raise VocabularyError(f"the key holds characters that no key has: set ANTHROPIC_API_KEY anew, or {_instead()}")
     return key
 
 
 def _instead() -> str:
-    return f"give the words yourself, or use one of the packaged lists: {', '.join(packaged_names())}"
+    return "give the words yourself, or use one of the packaged lists (packaged_names)"
 
 
 def _not_blank(name: str, text: Any) -> None:

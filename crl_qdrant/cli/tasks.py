@@ -1,0 +1,124 @@
+"""`crl-qdrant cluster`, `few-shot` and `train-head`: what is done with a collection beside searching it."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, TYPE_CHECKING
+
+import typer
+
+from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection, print_json
+from crl_qdrant.errors import InputError
+
+if TYPE_CHECKING:
+    from crl_qdrant.points import PointId
+
+__all__ = ["cluster", "few_shot", "train_head"]
+
+Labels = Annotated[
+    str, typer.Option(help="The payload field with the labels, or a CSV file with columns id (or key) and label.")
+]
+Field = Annotated[str | None, typer.Option(help="A payload field to write the answer to, as in crl.group.")]
+
+
+def cluster(
+    criterion: Annotated[str | None, typer.Argument(help="By which criterion; without it, overall.")] = None,
+    number: Annotated[int | None, typer.Option("-k", help="How many groups; without it a number is found.")] = None,
+    field: Field = None,
+    seed: Annotated[int, typer.Option(help="The same gives the same groups.")] = 0,
+    location: Location = "./data",
+    collection: Collection = "products",
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Group the items by a criterion."""
+    with open_collection(collection, location, device) as products:
+        found = products.cluster(criterion, number, field=field, seed=seed)
+    if as_json:
+        groups = [{"name": each.name, "size": each.size, "examples": each.examples} for each in found.clusters]
+        members = dict(zip(map(str, found.ids), found.labels.tolist(), strict=True))
+        silhouette = None if math.isnan(found.silhouette) else found.silhouette
+        print_json({"groups": groups, "silhouette": silhouette, "group_of": members})
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("group", "name", "items", "examples")
+    for position, each in enumerate(found.clusters):
+        table.add_row(str(position), Text(each.name), str(each.size), ", ".join(map(str, each.examples[:5])))
+    Console().print(table)
+    typer.echo(f"{len(found.ids)} items in {len(found.clusters)} groups, silhouette {found.silhouette:.3f}")
+
+
+def few_shot(
+    labels: Labels,
+    criterion: Annotated[str | None, typer.Argument(help="By which criterion; without it, overall.")] = None,
+    field: Field = None,
+    location: Location = "./data",
+    collection: Collection = "products",
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Label the rest of the items from a few examples."""
+    from collections import Counter
+
+    with open_collection(collection, location, device) as products:
+        found = products.few_shot(criterion, _labels(labels), field=field)
+    answers = list(zip(found.ids, found.labels, found.probabilities.tolist(), strict=True))
+    if as_json:
+        listed = [{"id": point, "label": label, "probability": value} for point, label, value in answers]
+        print_json({"examples": len(found.examples), "accuracy": found.accuracy, "labels": listed})
+        return
+    right = "" if found.accuracy is None else f"; examples left out in turn are right in {found.accuracy:.0%}"
+    typer.echo(f"{len(found.ids)} items labelled from {len(found.examples)} examples{right}")
+    for label, number in Counter(found.labels).most_common():
+        typer.echo(f"  {label}: {number}")
+
+
+def train_head(
+    criterion: Annotated[str, typer.Argument(help="The criterion's name.")],
+    labels: Labels,
+    out: Annotated[int, typer.Option(help="Dimensions of the head's output.")] = 128,
+    epochs: Annotated[int, typer.Option(help="At most.")] = 40,
+    seed: Annotated[int, typer.Option(help="The same gives the same head.")] = 0,
+    location: Location = "./data",
+    collection: Collection = "products",
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Train a head for a criterion on labels. A materialised one changes over with the next materialize."""
+    with open_collection(collection, location, device) as products:
+        report = products.train_head(criterion, _labels(labels), out=out, epochs=epochs, seed=seed)
+        waits = any(each.name == criterion and each.pending for each in products.info().criteria)
+    if as_json:
+        print_json(asdict(report))
+        return
+    typer.echo(
+        f"mAP of {report.validated_on} items it was not trained on: raw {report.raw:.3f}, "
+        f"criterion {report.training_free:.3f}, with the head {report.head:.3f}"
+    )
+    if not report.kept:
+        typer.echo(f"criterion {criterion} stays as it is: the head is no better", err=True)
+    elif waits:
+        typer.echo(f"searches use the old version until: crl-qdrant materialize {criterion}", err=True)
+
+
+def _labels(source: str) -> str | dict[PointId, str]:
+    """The name of a payload field, or what a CSV file says."""
+    from crl_qdrant import id_of_key
+
+    path = Path(source)
+    if path.suffix.lower() != ".csv":
+        return source
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    if rows and not ({"id", "key"} & rows[0].keys() and "label" in rows[0]):
+        raise InputError(f"{path} needs columns id (or key) and label; it has {', '.join(map(str, rows[0]))}")
+    return {id_of_key(str(row.get("id") or row.get("key"))): row["label"] for row in rows if row["label"]}

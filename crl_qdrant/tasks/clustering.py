@@ -1,0 +1,191 @@
+"""A collection grouped by a criterion: k-means on its representations, groups named by the criterion's words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from crl_qdrant.checks import whole_number
+from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.errors import InputError
+from crl_qdrant.points import PointId
+from crl_qdrant.search.space import Space
+from crl_qdrant.tasks.packages import scikit_learn
+
+__all__ = ["Cluster", "Clustering", "cluster"]
+
+_MOST_SUGGESTED: Final = 20
+_MINI_BATCHES_FROM: Final = 50_000
+_RESTARTS: Final = 3
+_WORDS_OF_A_NAME: Final = 3
+_EXAMPLES: Final = 8
+_DECIMALS: Final = 4  # items that agree in so many are one to k-means
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A group of items that are alike.
+
+    Attributes:
+        name: the criterion's words that the group has most more of than all items, three at most; "" for a group by the
+            raw embeddings, which have no words.
+        words: every word that it has more of, with how much more, most first.
+        size: how many items.
+        examples: the items nearest to its centre, at most eight, nearest first.
+    """
+
+    name: str
+    words: tuple[tuple[str, float], ...]
+    size: int
+    examples: tuple[PointId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Clustering:
+    """A collection's items in groups.
+
+    Attributes:
+        criterion: by which; None for the raw embeddings.
+        ids: N items.
+        labels: int64 [N], the position of each one's group in `clusters`.
+        clusters: the groups, largest first.
+        silhouette: how well they are told apart, from -1 to 1, on a sample; NaN where that cannot be said.
+        suggested: where the number of groups was to be found, the silhouette of each that was tried.
+    """
+
+    criterion: str | None
+    ids: list[PointId]
+    labels: npt.NDArray[np.int64]
+    clusters: tuple[Cluster, ...]
+    silhouette: float
+    suggested: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """The groups' names."""
+        return [each.name for each in self.clusters]
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many items each group has."""
+        return [each.size for each in self.clusters]
+
+    def values(self) -> list[str | int]:
+        """What a payload field is given: for each of the N items its group's name, or its number where it has none."""
+        return [self.clusters[each].name or each for each in self.labels.tolist()]
+
+
+def cluster(
+    space: Space, ids: Sequence[PointId], embeddings: Float32Array, k: int | None, *, seed: int, sample: int
+) -> Clustering:
+    """Groups by k-means; `CRLCollection.cluster` says more.
+
+    Args:
+        space: where items are compared.
+        ids: N items.
+        embeddings: theirs, [N, d], unit rows.
+        k: how many groups; None: as many as have the largest silhouette, of 2 to 20.
+        seed: of k-means and of the sample.
+        sample: items on which the silhouette is measured, and the number of groups is found.
+
+    Raises:
+        InputError: a k, seed or sample that cannot be, or fewer different items than groups.
+        MissingPackageError: scikit-learn is not installed.
+    """
+    seed, sample = whole_number("seed", seed, least=0), whole_number("sample", sample, least=10)
+    least = 3 if k is None else whole_number("k", k, least=2)
+    rows = space.represent(embeddings) if len(ids) else embeddings
+    different = _different(rows, most=max(least, _MOST_SUGGESTED + 1))
+    if different < least:
+        raise InputError(f"{least} different items are needed at least to make groups, and there are {different}")
+    rng = np.random.default_rng(seed)
+    some = rows if len(rows) <= sample else rows[np.sort(rng.choice(len(rows), size=sample, replace=False))]
+    suggested: dict[int, float] = {}
+    if k is None:
+        for number in range(2, min(_MOST_SUGGESTED, different - 1) + 1):
+            suggested[number] = _silhouette(some, _fitted(some, number, seed), seed=seed, sample=sample)
+        k = max(suggested, key=lambda number: suggested[number])
+    labels = _largest_first(_fitted(rows, k, seed))
+    words = _words(space, embeddings, rows, labels)
+    names = _distinct([", ".join(word for word, _ in each[:_WORDS_OF_A_NAME]) for each in words])
+    clusters = []
+    for number, (name, each) in enumerate(zip(names, words, strict=True)):
+        members = np.flatnonzero(labels == number)
+        distance = np.linalg.norm(rows[members] - rows[members].mean(axis=0), axis=1)
+        nearest = members[np.argsort(distance, kind="stable")[:_EXAMPLES]]
+        clusters.append(Cluster(name, each, len(members), tuple(ids[at] for at in nearest)))
+    criterion = None if space.stored is None else space.name
+    measured = _silhouette(rows, labels, seed=seed, sample=sample)
+    return Clustering(criterion, list(ids), labels, tuple(clusters), measured, suggested)
+
+
+def _different(rows: Float32Array, *, most: int) -> int:
+    """How many rows are different, counted up to `most`."""
+    seen: set[bytes] = set()
+    for row in rows:
+        seen.add((np.round(row, _DECIMALS) + 0.0).tobytes())  # + 0.0: no negative zeros
+        if len(seen) == most:
+            break
+    return len(seen)
+
+
+def _fitted(rows: Float32Array, k: int, seed: int) -> npt.NDArray[Any]:
+    with scikit_learn():
+        from sklearn.cluster import KMeans, MiniBatchKMeans
+    if len(rows) < _MINI_BATCHES_FROM:
+        means: Any = KMeans(n_clusters=k, n_init=_RESTARTS, random_state=seed)
+    else:
+        means = MiniBatchKMeans(n_clusters=k, n_init=_RESTARTS, random_state=seed, batch_size=4096)
+    return np.asarray(means.fit_predict(rows))
+
+
+def _silhouette(rows: Float32Array, labels: npt.NDArray[Any], *, seed: int, sample: int) -> float:
+    with scikit_learn():
+        from sklearn.metrics import silhouette_score
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:sample]
+    if not 2 <= len(np.unique(labels[chosen])) < len(chosen):
+        return float("nan")
+    return float(silhouette_score(rows[chosen], labels[chosen]))
+
+
+def _largest_first(labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The same groups numbered by size, 0 the largest; of equal ones the first to come."""
+    found, first, inverse, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    order = np.lexsort((first, -counts))
+    rank = np.empty(len(found), dtype=np.int64)
+    rank[order] = np.arange(len(found))
+    return rank[inverse]
+
+
+def _words(
+    space: Space, embeddings: Float32Array, rows: Float32Array, labels: npt.NDArray[np.int64]
+) -> list[tuple[tuple[str, float], ...]]:
+    """For each group the words that its mean exceeds the mean of all items in, most first; none in the raw space."""
+    groups = range(int(labels.max()) + 1)
+    if space.stored is None:
+        return [() for _ in groups]
+    projection, words = space.stored.projection, space.stored.criterion.words
+    # what a head gives has no words; what it is given has
+    by = rows if projection.head is None else projection.conditional(embeddings)
+    means = np.stack([by[labels == number].mean(axis=0, dtype=np.float64) for number in groups])
+    more = projection.by_words(means - by.mean(axis=0, dtype=np.float64)).sum(axis=1)  # [groups, K]: it is linear
+    named = []
+    for row in more:
+        order = [at for at in np.argsort(-row, kind="stable") if row[at] > 0]
+        named.append(tuple((words[at], float(row[at])) for at in order))
+    return named
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """The same names, a second group of one name told apart by its number."""
+    seen: Counter[str] = Counter()
+    told = []
+    for name in names:
+        seen[name] += 1
+        told.append(f"{name} ({seen[name]})" if name and seen[name] > 1 else name)
+    return told

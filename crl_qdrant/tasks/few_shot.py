@@ -1,0 +1,119 @@
+"""The rest of a collection labelled from a few examples: logistic regression on a criterion's representations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.errors import InputError
+from crl_qdrant.points import Payload, PointId
+from crl_qdrant.search.space import Space
+from crl_qdrant.tasks.labels import Label
+from crl_qdrant.tasks.packages import scikit_learn
+
+__all__ = ["FewShot", "few_shot"]
+
+_FOLDS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FewShot:
+    """Labels learnt from examples.
+
+    Attributes:
+        criterion: by which; None for the raw embeddings.
+        examples: the labels that were given, by id.
+        ids: the N other items.
+        labels: the most probable label of each of them.
+        probabilities: how probable that is, float64 [N] in (0, 1], as the classifier has it.
+        accuracy: share of the examples that are labelled rightly when they are left out in turn (stratified
+            cross-validation, five folds at most); None where a label has only one example.
+    """
+
+    criterion: str | None
+    examples: dict[PointId, Label]
+    ids: list[PointId]
+    labels: list[Label]
+    probabilities: npt.NDArray[np.float64]
+    accuracy: float | None
+
+    def values(self) -> tuple[list[PointId], list[Payload]]:
+        """What a payload field is given, of all items: label and `_probability`, which for the examples is 1."""
+        given: list[Payload] = [{"": label, "_probability": 1.0} for label in self.examples.values()]
+        found: list[Payload] = [
+            {"": label, "_probability": probability}
+            for label, probability in zip(self.labels, self.probabilities.tolist(), strict=True)
+        ]
+        return [*self.examples, *self.ids], given + found
+
+
+def few_shot(
+    space: Space, examples: Mapping[PointId, Label], known: Float32Array, ids: Sequence[PointId], others: Float32Array
+) -> FewShot:
+    """Label items from examples; `CRLCollection.few_shot` says more.
+
+    Args:
+        space: where items are compared.
+        examples: E labels by id.
+        known: the examples' embeddings, [E, d], unit rows, in their order.
+        ids: N other items.
+        others: their embeddings, [N, d], unit rows.
+
+    Raises:
+        InputError: examples of one label only.
+        MissingPackageError: scikit-learn is not installed.
+    """
+    with scikit_learn():
+        from sklearn.linear_model import LogisticRegression
+    counts = Counter(examples.values())
+    if len(counts) < 2:
+        raise InputError(f"examples of two labels are needed at least, and all have {next(iter(counts))!r}")
+    classes = list(counts)
+    codes = np.array([classes.index(label) for label in examples.values()])
+    rows = _standardised(_by_words(space, np.concatenate([known, others])))
+    train, rest = rows[: len(known)], rows[len(known) :]
+    accuracy = _accuracy(train, codes, min(counts.values()))
+    model = LogisticRegression(max_iter=1000).fit(train, codes)
+    found = np.asarray(model.predict_proba(rest) if len(rest) else np.empty((0, len(classes))), dtype=np.float64)
+    return FewShot(
+        None if space.stored is None else space.name,
+        dict(examples),
+        list(ids),
+        [classes[at] for at in found.argmax(axis=1)],
+        found.max(axis=1),
+        accuracy,
+    )
+
+
+def _by_words(space: Space, embeddings: Float32Array) -> Float32Array:
+    """Representations with one dimension for each word, where they have words: what is scaled is R, not R rotated."""
+    rows = space.represent(embeddings)
+    if space.stored is None or space.stored.projection.head is not None:
+        return rows
+    return space.stored.projection.by_words(rows).reshape(len(rows), -1)
+
+
+def _standardised(representations: Float32Array) -> Float32Array:
+    """Zero mean over everything, unit variance in each row, [N, K]: as the code of arXiv 2510.04564 scales R.
+
+    Rows of unit length have values of about 1/√K, which the classifier's penalty would keep it from using.
+    """
+    spread = representations.std(axis=1, keepdims=True)
+    return np.asarray((representations - representations.mean()) / np.where(spread > 0, spread, 1), dtype=np.float32)
+
+
+def _accuracy(rows: Float32Array, codes: npt.NDArray[Any], fewest: int) -> float | None:
+    if fewest < 2:
+        return None
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_score, StratifiedKFold
+
+    folds = StratifiedKFold(min(_FOLDS, fewest), shuffle=True, random_state=0)
+    scores = cross_val_score(LogisticRegression(max_iter=1000), rows, codes, cv=folds)
+    return float(np.mean(scores))

@@ -1,0 +1,47 @@
+"""What a task finds, written to the points' payloads for filters and facets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from crl_qdrant.errors import InputError
+from crl_qdrant.items import SOURCE_KEY
+from crl_qdrant.points import Payload, PointId
+from crl_qdrant.stores import Store
+
+__all__ = ["checked_field", "write_field"]
+
+_FIELD: Final = re.compile(r"[\w-]+(\.[\w-]+)*")
+_AT_ONCE: Final = 1000
+
+
+def checked_field(field: str | None) -> str | None:
+    """The name of a payload field, "crl.group" being group in crl; checked before anything takes time.
+
+    Raises:
+        InputError: a name that cannot be filtered by.
+    """
+    if field is not None and (not isinstance(field, str) or not _FIELD.fullmatch(field) or field == SOURCE_KEY):
+        raise InputError(
+            f'field is a name of letters, digits, "_" and "-", or several with "." between them, got {field!r}'
+        )
+    return field
+
+
+def write_field(store: Store, field: str, ids: Sequence[PointId], values: Sequence[Payload]) -> None:
+    """Give points one value each in a field, and others beside it; the rest of their payloads stays.
+
+    Args:
+        store: where to.
+        field: as `checked_field` gives it.
+        ids: N points that exist.
+        values: N payloads: what is to be added to the field's name is the key, so {"": 7, "_score": 0.5} writes
+            `group` and `group_score`.
+    """
+    key, _, name = field.rpartition(".")
+    for start in range(0, len(ids), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        named = [{name + suffix: value for suffix, value in each.items()} for each in values[part]]
+        store.set_payload(ids[part], named, key=key or None)

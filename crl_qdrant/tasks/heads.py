@@ -1,0 +1,150 @@
+"""A head for one criterion, trained on a shop's own labels and held against going without."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.errors import InputError
+from crl_qdrant.manifest import StoredCriterion
+from crl_qdrant.progress import Advance
+from crl_qdrant.stored_head import StoredHead
+from crl_qdrant.tasks.labels import Label
+
+if TYPE_CHECKING:
+    import torch
+
+    from crl_qdrant.triplets import TripletSettings
+
+__all__ = ["HeadReport", "train_head"]
+
+_FEWEST_OF_A_LABEL: Final = 4  # a pair to train on and a pair to validate with
+
+
+@dataclass(frozen=True, slots=True)
+class HeadReport:
+    """What training a head came to.
+
+    Attributes:
+        criterion: its name.
+        labels: how many different labels there are.
+        trained_on: items it was trained on.
+        validated_on: items it was not trained on, by which it was measured.
+        raw: leave-one-out mAP of those by the raw embeddings, in [0, 1].
+        training_free: the same by the criterion without a head.
+        head: the same with it. The best epoch is chosen by this figure, so it is a little too good.
+        kept: whether the criterion has the head now: it does where that is better than going without.
+        out: dimensions of its output, and of the criterion's named vector from then on.
+        epochs: how many were trained.
+        best_epoch: which one was kept.
+        seconds: how long it took.
+    """
+
+    criterion: str
+    labels: int
+    trained_on: int
+    validated_on: int
+    raw: float
+    training_free: float
+    head: float
+    kept: bool
+    out: int
+    epochs: int
+    best_epoch: int
+    seconds: float
+
+
+def train_head(
+    version: StoredCriterion,
+    embeddings: Float32Array,
+    labels: Sequence[Label],
+    settings: TripletSettings,
+    *,
+    validation: float,
+    device: torch.device,
+    advance: Advance,
+) -> tuple[StoredHead, HeadReport]:
+    """A head and its report; `CRLCollection.train_head` says more.
+
+    Args:
+        version: of the criterion; a head that it has is not looked at.
+        embeddings: [N, d], unit rows.
+        labels: N labels.
+        settings: of the training.
+        validation: share of the items to measure by, in (0, 1).
+        device: where to train.
+        advance: moves the progress bar on, by epochs.
+
+    Raises:
+        InputError: fewer than two labels with four items, or a share that cannot be.
+    """
+    import torch
+
+    from crl_qdrant.evaluation.metrics import mean_average_precision
+    from crl_qdrant.triplets import train_heads
+
+    started = time.perf_counter()
+    numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}
+    codes = np.array([numbers[label] for label in labels])
+    train, held_out = _split(codes, labels, validation, settings.seed)
+    rows = torch.from_numpy(version.projection.conditional(embeddings)).to(device)
+    values = codes[held_out].tolist()
+
+    def precision(representations: torch.Tensor) -> float:
+        return mean_average_precision(representations, values)
+
+    training = train_heads(
+        [rows[train]],
+        [np.unique(codes[train], return_inverse=True)[1]],
+        settings,
+        measure=lambda heads: precision(heads[0](rows[held_out])),
+        advance=advance,
+    )
+    free = precision(rows[held_out])
+    head = StoredHead(*(np.asarray(each.cpu().numpy()) for each in training.heads[0]))
+    report = HeadReport(
+        criterion=version.criterion.name,
+        labels=len(numbers),
+        trained_on=len(train),
+        validated_on=len(held_out),
+        raw=precision(torch.from_numpy(embeddings[held_out])),
+        training_free=free,
+        head=training.measure,
+        kept=training.measure > free,
+        out=head.out,
+        epochs=len(training.losses),
+        best_epoch=training.best_epoch,
+        seconds=time.perf_counter() - started,
+    )
+    return head, report
+
+
+def _split(
+    codes: npt.NDArray[Any], labels: Sequence[Label], validation: float, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Positions to train on and to validate with: of every label with four items or more a share, and two at least."""
+    if isinstance(validation, bool) or not isinstance(validation, (int, float)) or not 0 < validation < 1:
+        raise InputError(f"validation is a share of the items, above 0 and below 1, got {validation!r}")
+    counts = Counter(labels)
+    enough = [label for label, number in counts.items() if number >= _FEWEST_OF_A_LABEL]
+    if len(enough) < 2:
+        seen = ", ".join(f"{label!r} {number}" for label, number in counts.most_common(5))
+        raise InputError(
+            f"a head is trained on two labels at least, with {_FEWEST_OF_A_LABEL} items or more each; there are: {seen}"
+        )
+    rng = np.random.default_rng(seed)
+    held_out = []
+    for code in range(len(counts)):
+        members = rng.permutation(np.flatnonzero(codes == code))
+        if len(members) >= _FEWEST_OF_A_LABEL:
+            number = min(max(2, round(validation * len(members))), len(members) - 2)
+            held_out += members[:number].tolist()
+    chosen = np.sort(np.array(held_out, dtype=np.int64))
+    return np.setdiff1d(np.arange(len(codes)), chosen), chosen

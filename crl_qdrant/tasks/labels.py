@@ -1,0 +1,92 @@
+"""Labels of a collection's points: from a payload field, or as they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from qdrant_client import models
+
+from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.errors import InputError, NotFoundError
+from crl_qdrant.points import point_id, PointId
+from crl_qdrant.search.resident import Resident
+from crl_qdrant.stores import Store
+
+__all__ = ["Label", "Labels", "labelled_points"]
+
+Label: TypeAlias = "str | int | float | bool"
+Labels: TypeAlias = "str | Mapping[Any, Label]"
+"""The name of a payload field ("fabric", "crl.group"), or labels by id."""
+
+_AT_ONCE: Final = 1000
+
+
+def labelled_points(
+    store: Store, resident: Resident, labels: Labels, query_filter: models.Filter | None
+) -> tuple[dict[PointId, Label], Float32Array]:
+    """The points that have a label, and their raw embeddings, float32 [N, d], unit rows, in the same order.
+
+    Args:
+        store: where the payloads are.
+        resident: gives the embeddings.
+        labels: a payload field, or labels by id.
+        query_filter: in which points to look for the field.
+
+    Raises:
+        InputError: neither a field nor a mapping, an id that cannot be, no label at all, or one that is a list or an
+            object.
+        NotFoundError: one of the ids has no point, or none with an image embedding.
+    """
+    wanted = _checked(store, labels, query_filter)
+    ids: list[PointId] = []
+    pages: list[Float32Array] = []
+    for batch in _batches(wanted):
+        found, rows = resident.embeddings_of(batch)
+        ids += found
+        pages += [rows] if found else []
+    missing = [each for each in wanted if each not in set(ids)] if len(ids) < len(wanted) else []
+    if missing and (isinstance(labels, Mapping) or not ids):
+        raise NotFoundError(
+            f"{len(missing)} of {len(wanted)} labelled points are not there or have no image embedding, the first: "
+            f"{missing[0]!r}"
+        )
+    return {each: wanted[each] for each in ids}, np.concatenate(pages)
+
+
+def _checked(store: Store, labels: Labels, query_filter: models.Filter | None) -> dict[PointId, Label]:
+    if isinstance(labels, Mapping):
+        found = {point_id(each): label for each, label in labels.items()}
+    elif isinstance(labels, str) and labels:
+        found = dict(_of_field(store, labels, query_filter))
+    else:
+        raise InputError(f"labels are the name of a payload field, or a mapping from ids to labels; got {labels!r:.80}")
+    for each, label in found.items():
+        if not isinstance(label, (str, int, float, bool)):
+            raise InputError(f"a label is one text, number or truth value; point {each!r} has {label!r:.80}")
+    if not found:
+        where = f"no point has a value in the payload field {labels!r}" if isinstance(labels, str) else "there are none"
+        raise InputError(f"labels are needed, and {where}")
+    return found
+
+
+def _of_field(store: Store, field: str, query_filter: models.Filter | None) -> Iterable[tuple[PointId, Any]]:
+    given = models.Filter(
+        must=None if query_filter is None else [query_filter],
+        must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=field))],
+    )
+    for batch in _batches(each for page in store.scroll_ids(given) for each in page):
+        for record in store.retrieve(batch, with_payload=[field]):
+            value: Any = record.payload
+            for part in field.split("."):
+                value = value.get(part) if isinstance(value, dict) else None
+            if value is not None:
+                yield record.id, value
+
+
+def _batches(ids: Iterable[PointId]) -> Iterator[list[PointId]]:
+    iterator = iter(ids)
+    while batch := list(islice(iterator, _AT_ONCE)):
+        yield batch
