@@ -251,7 +251,7 @@ def _key(api_key: str | None) -> str:
 
 
 def _instead() -> str:
-    return "give the words yourself, or use one of the packaged lists (packaged_names)"
+    return "give the words yourself, or use one of the packaged lists"
 
 
 def _not_blank(name: str, text: Any) -> None:
