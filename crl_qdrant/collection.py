@@ -683,7 +683,8 @@ class CRLCollection:
 
     def optimize(self) -> None:
         """Build the engine's indexes now: Qdrant Edge searches exhaustively until then, a server does it by itself."""
-        self._store.optimize()
+        with self._write_lock:
+            self._store.optimize()
 
     def refresh(self) -> None:
         """Read everything again, after another process has changed the collection: its criteria, and its embeddings.

@@ -128,12 +128,13 @@ class Criteria:
     def _succeed(self, lineage: Lineage, version: StoredCriterion) -> None:
         """A changed version takes the current one's place: at once, or where that is materialised once it is built."""
         if lineage.current.state is CriterionState.MATERIALIZED:
-            self._give_up_pending(lineage)
-            self._remember(replace(self._manifest.lineages[version.criterion.name], pending=version))
+            left = () if lineage.pending is None else (lineage.pending.vector,)
+            changed = Lineage(lineage.current, version, (*lineage.retired, *left))
         else:
             left = (lineage.current.vector,) if lineage.current.has_vector else ()
-            self._remember(Lineage(version, None, (*lineage.retired, *left)))
-            self._remove_retired(self._manifest.lineages[version.criterion.name])
+            changed = Lineage(version, None, (*lineage.retired, *left))
+        self._remember(changed)
+        self._remove_retired(changed)
 
     def _is_same(self, version: StoredCriterion, criterion: Criterion) -> bool:
         return (
@@ -168,11 +169,9 @@ class Criteria:
         self.refresh()
         lineage = self._lineage(name)
         self._remove_retired(lineage)
-        current = lineage.current
         # a head stays with the representations that it was trained on
-        follows = lineage.pending is None and current.has_vector and current.projection.head is None
-        if follows and self.is_outdated(name):
-            self._define(current.criterion)
+        if lineage.pending is None and lineage.current.projection.head is None and self.is_outdated(name):
+            self._define(lineage.current.criterion)
         lineage = self._manifest.lineages[name]
         version = lineage.latest
         written = self._build(version, batch_size=batch_size, advance=advance)
@@ -223,11 +222,9 @@ class Criteria:
             raise CriterionError(
                 f"criterion {name!r} is suppressed by name in {', '.join(users)}; define those without it first"
             )
-        if any(version.has_vector for version in lineage.versions):
-            # searches go back to the scan, and new points go without the vector, before the vector goes
-            self._give_up_pending(lineage)
-            current = lineage.current.in_state(CriterionState.DEFINED)
-            self._remember(Lineage(current, None, (*self._manifest.lineages[name].retired, current.vector)))
+        # searches go back to the scan, new points without the vector, before it goes; a killed start may have left one
+        left = (*lineage.retired, *(version.vector for version in lineage.versions))
+        self._remember(Lineage(lineage.current.in_state(CriterionState.DEFINED), None, left))
         self._remove_retired(self._manifest.lineages[name])
         self._store.update_metadata(Lineage.removal(name))
         self.refresh()

@@ -259,7 +259,7 @@ def test_an_edge_collection_is_made_whole_or_not_at_all(tmp_path: Path, monkeypa
     def full(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("crl_qdrant.stores.edge._write_atomically", full)
+    monkeypatch.setattr("crl_qdrant.stores.edge.write_json", full)
     with pytest.raises(StoreError, match="no space left"):
         create_store(tmp_path, "products", {"image": 4}, {})
     assert list(tmp_path.iterdir()) == []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +17,8 @@ from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.errors import CRLError, ExistsError, LockedError, NotFoundError, StoreError
 from crl_qdrant.points import Payload, PointId
 from crl_qdrant.stores.edge_filter import edge_filter
+from crl_qdrant.stores.edge_repair import load_shard
+from crl_qdrant.stores.json_file import read_json, write_json
 from crl_qdrant.stores.store import Record, Scored, VectorQuery, WithPayload
 
 __all__ = ["EdgeStore"]
@@ -36,7 +36,7 @@ class EdgeStore:
     def __init__(self, directory: Path, shard: edge.EdgeShard) -> None:
         self._directory = directory
         self._shard = shard
-        self._metadata: dict[str, Any] = json.loads((directory / _METADATA).read_text(encoding="utf-8"))
+        self._metadata: dict[str, Any] = read_json(directory / _METADATA)
 
     @classmethod
     def create(cls, directory: Path, vectors: Mapping[str, int], metadata: Mapping[str, Any]) -> EdgeStore:
@@ -61,7 +61,7 @@ class EdgeStore:
             draft.mkdir()
             try:
                 edge.EdgeShard.create(str(draft / _SHARD), config).close()
-                _write_atomically(draft / _METADATA, metadata)
+                write_json(draft / _METADATA, metadata)
                 draft.rename(directory)
             except BaseException:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -87,7 +87,7 @@ class EdgeStore:
                 + (f"there are: {', '.join(others)}" if others else "there is none at all")
             )
         with _translated(f"opening {directory}"):
-            return cls(directory, edge.EdgeShard.load(str(directory / _SHARD)))
+            return cls(directory, load_shard(directory / _SHARD))
 
     @property
     def shared(self) -> bool:
@@ -98,25 +98,26 @@ class EdgeStore:
 
     def update_metadata(self, entries: Mapping[str, Any]) -> None:
         merged = {key: value for key, value in (self._metadata | dict(entries)).items() if value is not None}
+        self._checkpoint()  # metadata that call a named vector complete must not be ahead of it
         with _translated("writing the collection's metadata"):
-            _write_atomically(self._directory / _METADATA, merged)
+            write_json(self._directory / _METADATA, merged)
         self._metadata = merged
 
     def vector_sizes(self) -> dict[str, int]:
         # Edge has no call for this; it keeps its own record up to date with every change
         with _translated("reading the collection's configuration"):
-            config = json.loads((self._directory / _SHARD / "edge_config.json").read_text(encoding="utf-8"))
+            config = read_json(self._directory / _SHARD / "edge_config.json")
         return {name: int(parameters["size"]) for name, parameters in config["vectors"].items()}
 
     def create_vector(self, name: str, size: int) -> None:
-        self._update(
+        self._change_vectors(
             f"adding the named vector {name}",
             edge.UpdateOperation.create_dense_vector(name, size, edge.Distance.Cosine),
         )
 
     def drop_vector(self, name: str) -> None:
         if name in self.vector_sizes():
-            self._update(f"dropping the named vector {name}", edge.UpdateOperation.delete_vector_name(name))
+            self._change_vectors(f"dropping the named vector {name}", edge.UpdateOperation.delete_vector_name(name))
 
     def upsert(self, ids: Sequence[PointId], vectors: Mapping[str, Float32Array], payloads: Sequence[Payload]) -> None:
         # Edge takes float32 rows as they are, twice as fast as lists; its type stubs know lists only
@@ -198,6 +199,8 @@ class EdgeStore:
     def optimize(self) -> None:
         with _translated("building the index"):
             self._shard.optimize()
+            # only now do the segments go that were rewritten; they would not know of later changes of the vectors
+            self._shard.flush()
 
     def close(self) -> None:
         with _translated("closing"):
@@ -206,6 +209,22 @@ class EdgeStore:
     def _update(self, action: str, operation: edge.UpdateOperation) -> None:
         with _translated(action):
             self._shard.update(operation)
+
+    def _change_vectors(self, action: str, operation: edge.UpdateOperation) -> None:
+        # points that were written before, with other vectors, would not fit these ones: they must not be replayed
+        self._checkpoint()
+        self._update(action, operation)
+
+    def _checkpoint(self) -> None:
+        """Nothing that was written until now will be written again when the shard is opened after a kill.
+
+        Edge then replays its log on what it had saved, and leaves out what does not fit that any more: points with a
+        vector that is gone, a batch of vectors with a point that is gone. An acknowledged write must not be among them.
+        """
+        # a flush keeps the last entry of the log: let it be an empty one
+        self._update("writing to disk", edge.UpdateOperation.delete_points([]))
+        with _translated("writing to disk"):
+            self._shard.flush()
 
     def _pages(
         self, conditions: edge.Filter | None, size: int, *, with_vector: bool | list[str]
@@ -265,16 +284,6 @@ def _vector(point: edge.Record, name: str) -> list[float] | None:
     return cast("dict[str, list[float]]", point.vector or {}).get(name)
 
 
-def _write_atomically(path: Path, content: Mapping[str, Any]) -> None:
-    """The new content or the old one, whatever happens: written beside, flushed to disk, renamed over."""
-    draft = path.with_suffix(".tmp")
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(content, file, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-
-
 @contextmanager
 def _translated(action: str) -> Iterator[None]:
     """Edge raises bare Exceptions with good texts: keep the text, give it a type and say what was being done."""
@@ -284,7 +293,7 @@ def _translated(action: str) -> Iterator[None]:
         raise
     except Exception as error:
         text = str(error)
-        if "WouldBlock" in text:
+        if "WouldBlock" in text or isinstance(error, BlockingIOError):
             raise LockedError(
                 f"{action}: the collection is open already, in another process or in another object of this one; "
                 "close that first, or run a Qdrant server and pass its URL as location where several processes need it"

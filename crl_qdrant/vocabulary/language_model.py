@@ -242,9 +242,8 @@ def _asked_wait_s(error: BaseException | None) -> float | None:
 def _key(api_key: str | None) -> str:
     key = (api_key or os.environ.get("ANTHROPIC_API_KEY") or "").strip()
     if not key:
-        raise VocabularyError(
-            f"there is no key to a language model: set ANTHROPIC_API_KEY, or {_instead()}: {', '.join(packaged_names())}"
-        )
+        lists = ", ".join(packaged_names())
+        raise VocabularyError(f"there is no key to a language model: set ANTHROPIC_API_KEY, or {_instead()}: {lists}")
     if not key.isascii() or not key.isprintable():
         raise VocabularyError(f"the key holds characters that no key has: set ANTHROPIC_API_KEY anew, or {_instead()}")
     return key

@@ -1,0 +1,114 @@
+"""Opens a shard of Qdrant Edge, also where a process was killed while a named vector was added or dropped.
+
+Edge writes such a change in this order: its log; then for each segment the vector's files and `segment.json`
+(`segment.json` and then the files, where a vector is dropped); `edge_config.json` last. After a kill in between these
+disagree, and Edge, which compares them before it plays its log again, refuses to open the shard for good.
+
+`edge_config.json` is right: no row of a vector is acknowledged before its name is in there, and none is wanted any
+more when its name is taken out. So the segments are made to agree with it, and the log then finishes the change.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import qdrant_edge as edge
+
+from crl_qdrant.errors import StoreError
+from crl_qdrant.stores.json_file import read_json, write_json
+
+__all__ = ["load_shard"]
+
+_COME_AND_GO: Final = ("crl_", "image~")  # how names of vectors begin that are added to a live collection
+_ADVICE: Final = "restore the directory from a copy, or make the collection again and add the images anew"
+
+
+def load_shard(shard: Path) -> edge.EdgeShard:
+    """The shard in a directory, its segments brought to agree with its configuration where they do not.
+
+    Raises:
+        BlockingIOError: another process, or another object of this one, has it open.
+        StoreError: it cannot be opened, or not without losing embeddings; the message says what to do.
+        Exception: Edge's own, where the shard is open elsewhere.
+    """
+    try:
+        return edge.EdgeShard.load(str(shard))
+    except Exception as error:
+        if "WouldBlock" in str(error):
+            raise
+        if not _mended(shard):
+            raise StoreError(
+                f"{shard.parent} cannot be opened: {error}; where its files are damaged, {_ADVICE}"
+            ) from error
+    return load_shard(shard)
+
+
+def _mended(shard: Path) -> bool:
+    """Whether there was something to mend; then it is done."""
+    with _locked(shard / "wal"):
+        try:
+            wanted = read_json(shard / "edge_config.json")["vectors"]
+            # a directory is a segment once it has its version
+            paths = [path.with_name("segment.json") for path in sorted(shard.glob("segments/*/version.info"))]
+            odd = {path: names for path in paths if (names := _at_odds(read_json(path), wanted))}
+        except (KeyError, OSError, TypeError, ValueError):  # what Edge says of unreadable files is the better message
+            return False
+        for path, names in odd.items():
+            lasting = [name for name in names if name in wanted and not name.startswith(_COME_AND_GO)]
+            if lasting:
+                raise StoreError(
+                    f"{shard.parent}: its segment {path.parent.name} and its configuration disagree on the vector "
+                    f"{lasting[0]!r}, which no interrupted write explains: its files are damaged; {_ADVICE}"
+                )
+        for path, names in odd.items():
+            _make_agree(path, names, wanted)
+        return bool(odd)
+
+
+def _at_odds(segment: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """The vectors that are not in both, or not of one size."""
+    there = segment["config"]["vector_data"]
+    names = sorted({*there, *wanted})
+    return [name for name in names if there.get(name, {}).get("size") != wanted.get(name, {}).get("size")]
+
+
+def _make_agree(path: Path, names: list[str], wanted: Mapping[str, Any]) -> None:
+    segment = read_json(path)
+    there = segment["config"]["vector_data"]
+    for name in names:
+        there.pop(name, None)
+        if name in wanted:
+            there[name] = {
+                "size": wanted[name]["size"],
+                "distance": wanted[name]["distance"],
+                "storage_type": "InRamChunkedMmap",
+                "index": {"type": "plain", "options": {}},
+                "quantization_config": None,
+            }
+        # half made, or half removed: Edge makes them again, empty
+        for kind in ("vector_storage", "vector_index"):
+            if (files := path.with_name(f"{kind}-{name}")).exists():
+                shutil.rmtree(files)
+    write_json(path, segment)
+
+
+@contextmanager
+def _locked(log: Path) -> Iterator[None]:
+    """Edge's own lock, so that no shard is mended whose files another process is just changing."""
+    if sys.platform == "win32":  # where directories cannot be locked
+        yield
+        return
+    import fcntl
+
+    handle = os.open(log, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
