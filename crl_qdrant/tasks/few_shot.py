@@ -76,7 +76,7 @@ def few_shot(
         raise InputError(f"examples of two labels are needed at least, and all have {next(iter(counts))!r}")
     classes = list(counts)
     codes = np.array([classes.index(label) for label in examples.values()])
-    rows = _standardised(_by_words(space, np.concatenate([known, others])))
+    rows = _features(space, np.concatenate([known, others]))
     train, rest = rows[: len(known)], rows[len(known) :]
     accuracy = _accuracy(train, codes, min(counts.values()))
     model = LogisticRegression(max_iter=1000).fit(train, codes)
@@ -91,21 +91,19 @@ def few_shot(
     )
 
 
-def _by_words(space: Space, embeddings: Float32Array) -> Float32Array:
-    """Representations with one dimension for each word, where they have words: what is scaled is R, not R rotated."""
-    rows = space.represent(embeddings)
-    if space.stored is None or space.stored.projection.head is not None:
-        return rows
-    return space.stored.projection.by_words(rows).reshape(len(rows), -1)
+def _features(space: Space, embeddings: Float32Array) -> Float32Array:
+    """Representations scaled as the code of arXiv 2510.04564 scales R.
 
-
-def _standardised(representations: Float32Array) -> Float32Array:
-    """Zero mean over everything, unit variance in each row, [N, K]: as the code of arXiv 2510.04564 scales R.
-
-    Rows of unit length have values of about 1/√K, which the classifier's penalty would keep it from using.
+    Rows of unit length have values so small that the classifier's penalty would keep it from using them.
     """
-    spread = representations.std(axis=1, keepdims=True)
-    return np.asarray((representations - representations.mean()) / np.where(spread > 0, spread, 1), dtype=np.float32)
+    from crl_qdrant.evaluation.few_shot import rescale
+
+    rows = space.represent(embeddings)
+    projection = None if space.stored is None else space.stored.projection
+    if projection is not None and projection.head is None and not projection.sharpen:
+        # R itself, not R rotated: a row's mean and deviation are those over the words
+        rows = projection.by_words(rows).reshape(len(rows), -1)
+    return rescale(rows, "code")
 
 
 def _accuracy(rows: Float32Array, codes: npt.NDArray[Any], fewest: int) -> float | None:
