@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench clean
+.PHONY: help setup demo test bench ablation clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -27,6 +27,9 @@ test: setup ## ruff, mypy and pytest
 bench: setup ## measure against the bare engine, and against doing it by hand
 	$(BIN)/python tests/benchmarks/embedded.py
 	$(BIN)/python tests/benchmarks/alternatives.py
+
+ablation: setup ## measure what presets and options are worth
+	$(BIN)/python tests/benchmarks/ablation.py
 
 clean: ## remove .venv and what demo wrote
 	rm -rf .venv demo

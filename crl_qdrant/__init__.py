@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         StoreError,
         VocabularyError,
     )
+    from crl_qdrant.insight import Ablation, Inspection, Variant, WordUse
     from crl_qdrant.items import Item, Rejected, Report
     from crl_qdrant.manifest import CriterionState
     from crl_qdrant.options import Options, PRESETS
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES: Final = {
+    "Ablation": "insight",
+    "Inspection": "insight",
+    "Variant": "insight",
+    "WordUse": "insight",
     "AsyncCRLCollection": "aio",
     "CatalogOptions": "catalogs",
     "CatalogReader": "catalogs",
@@ -75,6 +80,7 @@ _HOMES: Final = {
 }
 
 __all__ = [
+    "Ablation",
     "AsyncCRLCollection",
     "CatalogError",
     "CatalogOptions",
@@ -103,6 +109,7 @@ __all__ = [
     "id_of_key",
     "ImageError",
     "InputError",
+    "Inspection",
     "Item",
     "LanguageModel",
     "LockedError",
@@ -118,8 +125,10 @@ __all__ = [
     "Rejected",
     "Report",
     "StoreError",
+    "Variant",
     "VocabularyError",
     "WordShare",
+    "WordUse",
     "__version__",
 ]
 

@@ -21,6 +21,7 @@ from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import InputError
 from crl_qdrant.images import ImageInput
 from crl_qdrant.ingest import Writer
+from crl_qdrant.insight import ablate, Ablation, inspect, Inspection, tag
 from crl_qdrant.items import Item, OnError, Report
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, Manifest, RawVector
@@ -502,6 +503,114 @@ class CRLCollection:
         """
         with self._write_lock:
             self._criteria.rename(name, new_name)
+
+    def inspect(
+        self,
+        name: str,
+        *,
+        sample: int = 1000,
+        top: int = 1,
+        examples: int = 8,
+        seed: int = 0,
+        with_payload: WithPayload = True,
+    ) -> Inspection:
+        """Look into a criterion: which of its words are used, by which items, and what it shares with others.
+
+        Args:
+            name: a defined criterion.
+            sample: how many items to look at, drawn at random.
+            top: how many words an item has: a word fires for it if it is among these, and more than average.
+            examples: how many items to name for each word, at most.
+            seed: of the random choice.
+            with_payload: of the examples, as in `search`.
+
+        Raises:
+            NotFoundError: no such criterion.
+            InputError: a number that cannot be.
+            StoreError: the store refused.
+        """
+        return inspect(
+            self._store,
+            self._criteria,
+            name,
+            sample=sample,
+            top=top,
+            examples=examples,
+            seed=seed,
+            with_payload=with_payload,
+        )
+
+    def tag(
+        self,
+        name: str,
+        *,
+        query_filter: models.Filter | None = None,
+        top: int = 1,
+        field: str | None = None,
+        batch_size: int = 1024,
+        progress: bool | None = None,
+    ) -> int:
+        """Write the word that each item is most of to its payload, for filters: {"crl": {"fabric": "denim"}}.
+
+        Beside it, `crl.fabric_score` says how much more the item is of it than the average item, as `describe` does.
+        Nothing else of the payload is touched. Points that have their tags are left alone, so it can be stopped and
+        repeated at any time. A point that is written anew loses its tags: repeat it after `add` and `ingest`. They
+        stay, under the name that they had, when the criterion is renamed or dropped.
+
+        Args:
+            name: a defined criterion.
+            query_filter: tag only these points.
+            top: how many words at most; with more than one, word and score are lists, most first.
+            field: where below `crl`; None: the criterion's name. A name with a "." is filtered by as `crl."a.b"`.
+            batch_size: points in one write.
+            progress: a bar on the terminal; None: where there is a terminal.
+
+        Returns:
+            How many points were written.
+
+        Raises:
+            NotFoundError: no such criterion.
+            InputError: a number or field that cannot be, or a payload whose `crl` is something else.
+            StoreError: the store refused; what was written stays.
+        """
+        with self._write_lock, progress_bar(f"tagging by {name}", show=progress) as advance:
+            return tag(
+                self._store,
+                self._criteria,
+                self._resident,
+                name,
+                query_filter=query_filter,
+                top=top,
+                field=field,
+                batch_size=batch_size,
+                advance=advance,
+            )
+
+    def ablate(
+        self, name: str, labels: str, *, sample: int = 1000, seed: int = 0, progress: bool | None = None
+    ) -> Ablation:
+        """Measure every preset, and some single options, of a criterion on labels; nothing is changed.
+
+        Items are found by items of the same label: leave-one-out mAP. The standard error of a difference is that over
+        random halves of the items.
+
+        Args:
+            name: a defined criterion.
+            labels: the payload field that says which items belong together; those without it are left out.
+            sample: how many items to compare, drawn at random; time grows with their square.
+            seed: of the random choices.
+            progress: a bar on the terminal; None: where there is a terminal.
+
+        Returns:
+            Every variant's mAP, best first, and `recommended` among them.
+
+        Raises:
+            NotFoundError: no such criterion.
+            InputError: no items with labels, or too few of the same; labels that are lists.
+            StoreError: the store refused.
+        """
+        with progress_bar(f"measuring {name}", show=progress) as advance:
+            return ablate(self._store, self._criteria, name, labels, sample=sample, seed=seed, advance=advance)
 
     def migrate(
         self,

@@ -19,7 +19,16 @@ from crl_qdrant.stores import Store
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["context", "embedded_words", "free_vector", "new_version", "next_vector", "version_of"]
+__all__ = [
+    "context",
+    "embedded_words",
+    "free_vector",
+    "image_mean",
+    "new_version",
+    "next_vector",
+    "projected",
+    "version_of",
+]
 
 _FEWEST_DIMENSIONS: Final = 2
 _MEAN_OF: Final = 100_000
@@ -56,7 +65,7 @@ def version_of(
         raw: the images' embeddings.
         vector: a name that no other named vector has.
     """
-    projection = _projected(criterion, others, lambda: _image_mean(store, raw))
+    projection = projected(criterion, others, lambda: image_mean(store, raw))
     return StoredCriterion(criterion, projection, vector, context(criterion, others))
 
 
@@ -90,9 +99,19 @@ def context(criterion: Criterion, others: Mapping[str, Criterion]) -> str:
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16] if digests else ""
 
 
-def _projected(
-    criterion: Criterion, others: Mapping[str, Criterion], image_mean: Callable[[], Float32Array | None]
+def projected(
+    criterion: Criterion, others: Mapping[str, Criterion], mean_of_images: Callable[[], Float32Array | None]
 ) -> StoredProjection:
+    """A criterion's projection; nothing is stored.
+
+    Args:
+        criterion: with embeddings.
+        others: the criteria by name, with embeddings; it may itself be among them.
+        mean_of_images: gives the mean embedding [d], or None where there are no images; asked only where it is needed.
+
+    Raises:
+        CriterionError: as for `new_version`.
+    """
     import torch
 
     from crl_qdrant.projection import leading_directions, projection_of
@@ -100,7 +119,7 @@ def _projected(
     options = criterion.options
     mean: Tensor | None = None
     if options.needs_images:
-        found = image_mean()
+        found = mean_of_images()
         if found is None:
             raise CriterionError(
                 f'criterion {criterion.name!r} needs the mean of the images (center="both" or tangent), and the '
@@ -143,7 +162,7 @@ def embedded_words(criterion: Criterion, encoder: BoundEncoder) -> Float32Array:
     return encoder.unit(rows.reshape(len(criterion.prompts), len(criterion.words), -1).mean(axis=0))
 
 
-def _image_mean(store: Store, raw: RawVector) -> Float32Array | None:
+def image_mean(store: Store, raw: RawVector) -> Float32Array | None:
     """The mean embedding [d] of the collection's images, of the first 100,000; None where there are none."""
     total, number = np.zeros(raw.dimension), 0
     for ids, embeddings in store.scroll(vector=raw.vector):

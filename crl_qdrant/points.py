@@ -14,7 +14,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from crl_qdrant.errors import InputError
 
-__all__ = ["Payload", "PointId", "checked_payload", "id_of_key", "point_id"]
+__all__ = ["Payload", "PointId", "at_path", "checked_payload", "id_of_key", "point_id"]
 
 PointId: TypeAlias = "int | str"
 Payload: TypeAlias = dict[str, Any]
@@ -59,6 +59,14 @@ def checked_payload(payload: Mapping[str, Any] | None) -> Payload:
     except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"the payload cannot be stored as JSON: {error}") from error
     return plain
+
+
+def at_path(payload: Payload, key: str) -> Any:
+    """The value of a field, "a.b" being b in a; None where there is none."""
+    value: Any = payload
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def id_of_key(key: str) -> PointId:

@@ -54,7 +54,7 @@ def test_the_payload_is_written_and_the_rest_of_it_stays(location: Any) -> None:
     assert payloads[0] == {"n": 0, "crl": {"kind": "plain", "kind_probability": 1.0}}
     assert payloads[found.ids[5]] == {
         "n": found.ids[5],
-        "crl": {"kind": found.labels[5], "kind_probability": found.probabilities[5]},
+        "crl": {"kind": found.labels[5], "kind_probability": round(found.probabilities[5], 4)},
     }
     sure = models.FieldCondition(key="crl.kind_probability", range=models.Range(gte=0.0, lte=1.0))
     assert products.count(models.Filter(must=[sure])) == 60

@@ -26,7 +26,7 @@ LAYERS = [
     {"definition", "projector", "triplets"},
     {"wording", "migration", "lifecycle", "search", "ingest"},
     {"catalogs", "evaluation"},
-    {"tasks"},
+    {"insight", "tasks"},
     {"collection"},
     {"aio"},
     {"demo"},

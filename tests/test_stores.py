@@ -187,6 +187,21 @@ def test_points_and_vectors(store: Store) -> None:
     assert store.count() == 6
 
 
+def test_payloads_are_merged_under_a_key(store: Store) -> None:
+    store.set_payload([0, 1], [{"a": 1, "b": ["x", "y"]}, {"a": 2}], key="crl")
+    store.set_payload([0, KEY], [{"a": None, "c.d": 0.5}, {"a": 3}], key="crl")
+    store.set_payload([], [], key="crl")
+    found = {record.id: record.payload for record in store.retrieve([0, 1, 2, KEY])}
+    assert found[0] == {**PAYLOADS[0], "crl": {"b": ["x", "y"], "c.d": 0.5}}
+    assert found[1] == {**PAYLOADS[1], "crl": {"a": 2}}
+    assert found[2] == PAYLOADS[2]
+    assert found[KEY] == {**PAYLOADS[7], "crl": {"a": 3}}
+    assert matching(store, models.Filter(must=[field("crl.b", match=models.MatchValue(value="y"))])) == {0}
+    assert matching(store, models.Filter(must=[field('crl."c.d"', range=models.Range(gt=0))])) == {0}
+    with pytest.raises(StoreError, match="writing the payload's crl"):
+        store.set_payload([999], [{"a": 1}], key="crl")
+
+
 def test_named_vectors_come_and_go(store: Store) -> None:
     store.create_vector("other", 2)
     store.create_vector("more", 3)

@@ -9,7 +9,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from crl_qdrant import __version__
-from crl_qdrant.cli import criteria, demo, evaluate, info, ingest, migrate, search, tasks
+from crl_qdrant.cli import criteria, demo, evaluate, info, ingest, insight, migrate, search, tasks
 from crl_qdrant.errors import CRLError
 
 __all__ = ["app", "main"]
@@ -25,6 +25,9 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("ingest")(ingest.ingest)
 app.command("search")(search.search)
+criteria.app.command("inspect")(insight.inspect)
+criteria.app.command("tag")(insight.tag)
+criteria.app.command("ablate")(insight.ablate)
 app.add_typer(criteria.app, name="criteria")
 app.command("materialize")(criteria.materialize)
 app.command("migrate")(migrate.migrate)

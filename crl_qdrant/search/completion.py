@@ -9,7 +9,7 @@ import numpy as np
 
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.errors import InputError
-from crl_qdrant.points import Payload, PointId
+from crl_qdrant.points import at_path, Payload, PointId
 from crl_qdrant.search.asked import Asked, Ranked
 from crl_qdrant.search.combine import mean_direction
 from crl_qdrant.search.hit import Explanation, Hit
@@ -66,7 +66,7 @@ class Completion:
     def groups(self, ids: Sequence[PointId], key: str) -> list[Any]:
         """What each point is a variant of: the field's value, or the point alone where it has none."""
         payloads = self._payloads(ids, [key])
-        values = [_at_path(payloads.get(each) or {}, key) for each in ids]
+        values = [at_path(payloads.get(each) or {}, key) for each in ids]
         return [_Alone(each) if value is None else value for each, value in zip(ids, values, strict=True)]
 
     def number_of_groups(self, ids: Sequence[PointId], key: str) -> int:
@@ -130,14 +130,6 @@ def _in_words(words: WordSpace, target: Target) -> np.ndarray:
     like = words.represent(target.like)
     unlike = words.represent(target.unlike) if len(target.unlike) else like[:0]
     return mean_direction(like, unlike).astype(np.float64)
-
-
-def _at_path(payload: Payload, key: str) -> Any:
-    """The value of a field, "a.b" being b in a; None where there is none."""
-    value: Any = payload
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
 
 
 def _hashable(value: Any) -> Any:

@@ -37,6 +37,11 @@ class WordSpace:
         rows = self._projection.conditional(embeddings.astype(np.float64))
         return self._projection.by_words(rows).reshape(len(rows), -1)
 
+    def more(self, embeddings: Float32Array) -> np.ndarray:
+        """By how much unit embeddings [N, d] exceed the average item in each word, float64 [N, K]."""
+        exceeding = self.represent(embeddings) - self._mean
+        return np.asarray(exceeding.reshape(len(exceeding), -1, len(self._words)).sum(axis=1))
+
     def explain(self, query: np.ndarray, hit: np.ndarray) -> Explanation:
         """What adds up to the cosine of two representations by words, [parts·K] each and of unit length."""
         of_query, of_hit = query - self._mean, hit - self._mean

@@ -20,6 +20,7 @@ from crl_qdrant.tasks.packages import scikit_learn
 __all__ = ["FewShot", "few_shot"]
 
 _FOLDS: Final = 5
+_DIGITS: Final = 4  # of a probability in the payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class FewShot:
         """What a payload field is given, of all items: label and `_probability`, which for the examples is 1."""
         given: list[Payload] = [{"": label, "_probability": 1.0} for label in self.examples.values()]
         found: list[Payload] = [
-            {"": label, "_probability": probability}
+            {"": label, "_probability": round(probability, _DIGITS)}
             for label, probability in zip(self.labels, self.probabilities.tolist(), strict=True)
         ]
         return [*self.examples, *self.ids], given + found

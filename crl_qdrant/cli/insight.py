@@ -1,0 +1,146 @@
+"""`crl-qdrant criteria inspect`, `tag` and `ablate`: what a criterion does on a collection."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, TYPE_CHECKING
+
+import typer
+
+from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection, print_json
+from crl_qdrant.errors import InputError
+
+if TYPE_CHECKING:
+    from crl_qdrant import Ablation, Inspection
+
+__all__ = ["ablate", "inspect", "tag"]
+
+Name = Annotated[str, typer.Argument(help="The criterion's name.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the random choice of items.")]
+
+
+def inspect(
+    name: Name,
+    page: Annotated[Path | None, typer.Option(help="Write a page with example pictures to this HTML file.")] = None,
+    images_root: Annotated[
+        Path, typer.Option("--images-root", "--images", help="The folder of the pictures, for the page.")
+    ] = Path(),
+    image_field: Annotated[str, typer.Option(help="The payload field with a picture's path below it.")] = "image_path",
+    sample: Annotated[int, typer.Option(min=1, help="How many items to look at.")] = 1000,
+    top: Annotated[int, typer.Option(min=1, help="How many words an item has.")] = 1,
+    examples: Annotated[int, typer.Option(min=0, help="Example items of each word.")] = 8,
+    seed: Seed = 0,
+    location: Location = "./data",
+    collection: Collection = "products",
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Look into a criterion: which of its words are used, by which items, and what it shares with other criteria."""
+    with open_collection(collection, location, device) as products:
+        found = products.inspect(name, sample=sample, top=top, examples=examples, seed=seed, with_payload=[image_field])
+    if page is not None:
+        _write(page, found, images_root, image_field)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        _print_inspection(found)
+
+
+def _write(page: Path, inspection: Inspection, images: Path, image_field: str) -> None:
+    from crl_qdrant.insight.page import render_page
+
+    html, problems = render_page(inspection, images=images, image_field=image_field)
+    try:
+        page.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{page} cannot be written: {error}") from error
+    if problems:
+        typer.echo(f"{len(problems)} pictures are not shown, the first: {problems[0]}", err=True)
+
+
+def _print_inspection(inspection: Inspection) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    typer.echo(
+        f"{inspection.criterion}: {len(inspection.words)} words, {inspection.rank} dimensions, effective rank "
+        f"{inspection.effective_rank:.1f}, common to all words {inspection.common:.2f}; {inspection.items} items"
+    )
+    for name, overlap in inspection.overlaps.items():
+        typer.echo(f"overlap with {name}: {overlap.mean:.2f}, largest cosine {overlap.largest:.2f}")
+    typer.echo(f"never fire: {', '.join(inspection.never) or 'none'}")
+    typer.echo(f"tell nothing apart, for nearly all items are like them: {', '.join(inspection.always) or 'none'}")
+    table = Table("word", "fires", "items most of it")
+    for use in inspection.words:
+        table.add_row(Text(use.word), f"{use.fires:.1%}", ", ".join(str(hit.id) for hit in use.examples[:5]))
+    console.print(table)
+
+
+def tag(
+    name: Name,
+    top: Annotated[int, typer.Option(min=1, help="How many words an item gets, at most.")] = 1,
+    field: Annotated[
+        str | None, typer.Option(help="Where below the payload key crl; without it, the criterion's name.")
+    ] = None,
+    location: Location = "./data",
+    collection: Collection = "products",
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Write each item's words to its payload, for filters and facets. Stopped and run again, it goes on."""
+    with open_collection(collection, location, device) as products:
+        written = products.tag(name, top=top, field=field)
+    if as_json:
+        print_json({"criterion": name, "written": written})
+    else:
+        typer.echo(f"criterion {name}: {written} points tagged")
+
+
+def ablate(
+    name: Name,
+    labels: Annotated[str, typer.Option(help="The payload field that says which items belong together.")],
+    sample: Annotated[int, typer.Option(min=2, help="How many items to compare.")] = 1000,
+    seed: Seed = 0,
+    location: Location = "./data",
+    collection: Collection = "products",
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Measure presets and options on labels that the items have, and recommend one."""
+    with open_collection(collection, location, device) as products:
+        found = products.ablate(name, labels, sample=sample, seed=seed)
+    # the command is to work as it is printed
+    where = "" if location == "./data" else f" --location {shlex.quote(location)}"
+    where += "" if collection == "products" else f" --collection {shlex.quote(collection)}"
+    if as_json:
+        print_json(asdict(found) | {"recommended": found.recommended.name, "command": _command(found, where)})
+    else:
+        _print_ablation(found, _command(found, where))
+
+
+def _command(ablation: Ablation, where: str) -> str | None:
+    return None if ablation.command is None else ablation.command + where
+
+
+def _print_ablation(ablation: Ablation, command: str | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("variant", "mAP", f"beside {ablation.reference}", "standard error", "")
+    for each in ablation.variants:
+        beside = ("", "") if each.name == ablation.reference else (f"{each.gain:+.3f}", f"{each.error:.3f}")
+        table.add_row(Text(each.name), f"{each.precision:.3f}", *beside, "current" if each.current else "")
+    Console().print(table)
+    for name, reason in ablation.skipped.items():
+        typer.echo(f"left out {name}: {reason}")
+    chosen = ablation.recommended
+    if command is None:
+        typer.echo(f"keep it as it is ({chosen.name}), by {ablation.items} items with {ablation.labels}")
+    else:
+        typer.echo(f"best by {ablation.items} items with {ablation.labels}: {chosen.name}; to take it:")
+        typer.echo(command)

@@ -1,0 +1,190 @@
+"""Which options suit a criterion best, measured with a few labels that the shop has."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from crl_qdrant.checks import whole_number
+from crl_qdrant.criterion import Criterion
+from crl_qdrant.definition import image_mean, projected
+from crl_qdrant.errors import CriterionError, InputError
+from crl_qdrant.insight.precision import Precision
+from crl_qdrant.insight.sample import draw
+from crl_qdrant.lifecycle import Criteria
+from crl_qdrant.options import Options, PRESETS
+from crl_qdrant.points import at_path
+from crl_qdrant.progress import Advance
+from crl_qdrant.stores import Store
+
+__all__ = ["VARIATIONS", "Ablation", "Variant", "ablate", "titles"]
+
+VARIATIONS: Final[Sequence[tuple[str, Mapping[str, Any]]]] = (
+    *((preset, {}) for preset in PRESETS),
+    ("default", {"sharpen": 0.25}),
+    ("default", {"sharpen": 1}),
+    ("default", {"blend": 0.75}),
+    ("default", {"blend": 1}),
+    ("default", {"center": "both"}),
+    ("default", {"weighting": 0, "energy": 0.95}),
+    ("suppressed", {"blend": 1}),
+)
+"""What is tried: a preset, and options that differ from it."""
+
+_RAW: Final = "raw"
+_CURRENT: Final = "as it is"
+_DEFAULT: Final = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way of turning the words into representations, and how well items of the same label are found by it.
+
+    Attributes:
+        name: preset and options; "raw" for the plain embeddings, "as it is" for options that no other variant has.
+        precision: leave-one-out mAP in [0, 1].
+        gain: how much more that is than the reference's.
+        error: standard error of the gain.
+        current: whether the criterion is so defined.
+        preset: to define it so; None for what cannot be defined so, or is already.
+        options: those that differ from the preset's.
+    """
+
+    name: str
+    precision: float
+    gain: float
+    error: float
+    current: bool = False
+    preset: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """How well each variant of a criterion finds items of the same label.
+
+    Attributes:
+        criterion: its name.
+        labels: the payload field that says which items belong together.
+        items: how many were compared.
+        reference: the variant that gains are measured from: "default", or "raw" where the default cannot be.
+        variants: best first.
+        skipped: by name, why a variant could not be measured.
+    """
+
+    criterion: str
+    labels: str
+    items: int
+    reference: str
+    variants: tuple[Variant, ...]
+    skipped: Mapping[str, str]
+
+    @property
+    def recommended(self) -> Variant:
+        """The best variant that a criterion can have; the default, where that is within one standard error of it."""
+        best = next(each for each in self.variants if each.preset is not None or each.current)
+        default = next((each for each in self.variants if each.name == _DEFAULT), best)
+        return default if best.gain <= best.error else best
+
+    @property
+    def command(self) -> str | None:
+        """The command that takes what is recommended; None where the criterion is so already."""
+        chosen = self.recommended
+        if chosen.current or chosen.preset is None:
+            return None
+        options = [f"-o {name}={_as_text(value)}" for name, value in chosen.options.items()]
+        return " ".join(["crl-qdrant criteria add", shlex.quote(self.criterion), "--preset", chosen.preset, *options])
+
+
+def ablate(
+    store: Store, criteria: Criteria, name: str, labels: str, *, sample: int, seed: int, advance: Advance
+) -> Ablation:
+    """Measure the variants of a criterion; `CRLCollection.ablate` says what each argument is and what is raised."""
+    sample, seed = whole_number("sample", sample, least=2), whole_number("seed", seed, least=0)
+    if not isinstance(labels, str) or not labels:
+        raise InputError(f"labels is the name of a payload field, got {labels!r}")
+    stored, raw = criteria.find(name), criteria.manifest.raw
+    others = {other: each.criterion for other, each in criteria.manifest.criteria.items()}
+    drawn = draw(store, raw, sample, seed=seed, having=labels, with_payload=[labels])
+    if not drawn.ids:
+        raise InputError(f"no item has a value in {labels!r}; name the payload field that holds the labels")
+    values = [_label(at_path(payload, labels), labels) for payload in drawn.payloads]
+    precision = Precision(values, seed=seed)
+    if not precision.usable:
+        raise InputError(
+            f"{len(values)} items have a value in {labels!r}, and too few of them the same one to tell what is found "
+            "from what is not; use another field, or a larger sample"
+        )
+    mean_of_images = cache(lambda: image_mean(store, raw))
+    trials = [_Trial(_RAW, precision.measure(drawn.embeddings))]
+    skipped: dict[str, str] = {}
+    for preset, changed in VARIATIONS:
+        title = _title(preset, changed)
+        try:
+            candidate = _candidate(stored.criterion, others, preset, changed)
+            projection = projected(candidate, others, mean_of_images)
+        except CriterionError as error:
+            skipped[title] = str(error)
+        else:
+            precisions = precision.measure(projection.represent(drawn.embeddings))
+            trials.append(_Trial(title, precisions, candidate.options, preset, changed))
+        advance(1, len(VARIATIONS))
+    current = stored.criterion.options
+    if all(each.options != current for each in trials):
+        trials.append(_Trial(_CURRENT, precision.measure(stored.projection.represent(drawn.embeddings)), current))
+    reference = next((each for each in trials if each.name == _DEFAULT), trials[0])
+    variants = [each.beside(reference, current) for each in trials]
+    variants.sort(key=lambda each: -each.precision)
+    return Ablation(name, labels, len(values), reference.name, tuple(variants), skipped)
+
+
+def titles() -> list[str]:
+    """The names of all variants that are tried, in the order in which they are."""
+    return [_RAW, *(_title(preset, changed) for preset, changed in VARIATIONS)]
+
+
+def _title(preset: str, changed: Mapping[str, Any]) -> str:
+    return " ".join([preset, *(f"{option}={_as_text(value)}" for option, value in changed.items())])
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A variant's mAP [1 + halves]: of all items, then of each half; and what it is."""
+
+    name: str
+    precisions: npt.NDArray[np.float64]
+    options: Options | None = None
+    preset: str | None = None
+    changed: Mapping[str, Any] = field(default_factory=dict)
+
+    def beside(self, reference: _Trial, current: Options) -> Variant:
+        gains = self.precisions - reference.precisions
+        error = float(gains[1:].std(ddof=1))
+        precision, gain = float(self.precisions[0]), float(gains[0])
+        return Variant(self.name, precision, gain, error, self.options == current, self.preset, self.changed)
+
+
+def _candidate(
+    criterion: Criterion, others: Mapping[str, Criterion], preset: str, options: Mapping[str, Any]
+) -> Criterion:
+    candidate = criterion.with_options(preset, **options)
+    if candidate.options.suppress and not others.keys() - {criterion.name}:
+        raise CriterionError("the collection has no other criterion to suppress")
+    return candidate
+
+
+def _label(value: Any, field: str) -> object:
+    if isinstance(value, (list, dict)):
+        raise InputError(f"a label is one value for each item, and {field!r} holds {value!r:.60}; use another field")
+    return value
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

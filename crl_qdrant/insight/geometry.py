@@ -1,0 +1,64 @@
+"""How a criterion's words lie: how many directions they have, what is common to all, what other criteria share."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from crl_qdrant.embeddings import Float32Array
+
+__all__ = ["LEADING", "Overlap", "common_share", "effective_rank", "overlap"]
+
+LEADING: Final = 5
+"""Directions of each criterion that an overlap compares: as many as `suppress` takes out by default."""
+
+
+class Overlap(NamedTuple):
+    """What two criteria's words share: cosines of the principal angles between their leading directions.
+
+    Attributes:
+        mean: mean squared cosine over the smaller span's directions, in [0, 1]: 0 nothing, 1 all of it.
+        largest: the largest cosine, in [0, 1].
+    """
+
+    mean: float
+    largest: float
+
+
+def effective_rank(texts: Float32Array) -> float:
+    """In how many directions the words differ: exp of the entropy of the shares that squared singular values have.
+
+    Roy and Vetterli's effective rank (EUSIPCO 2007), of the squared values, so that shares are shares of the variance.
+
+    Args:
+        texts: T, [K, d], unit rows; their mean is taken out first.
+
+    Returns:
+        From 1 to min(K - 1, d); 0 where all words are the same.
+    """
+    centred = texts.astype(np.float64) - texts.mean(axis=0, dtype=np.float64)
+    variances = np.square(np.linalg.svd(centred, compute_uv=False))
+    if variances.sum() < 1e-12:
+        return 0.0
+    shares = variances[variances > 0] / variances.sum()
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def common_share(texts: Float32Array) -> float:
+    """What part of the words is common to all of them: |mean of T|² in [0, 1], T [K, d] with unit rows."""
+    return float(np.square(texts.mean(axis=0, dtype=np.float64)).sum())
+
+
+def overlap(ours: Float32Array, theirs: Float32Array) -> Overlap:
+    """How much the leading directions of two criteria's centred words [K, d] overlap; each has up to `LEADING`."""
+    import torch
+
+    from crl_qdrant.projection import leading_directions
+
+    first, second = (leading_directions([torch.tensor(texts)], LEADING) for texts in (ours, theirs))
+    # both have orthonormal rows, so these are the cosines of the principal angles; rounding may take one above 1
+    cosines = torch.linalg.svdvals(first @ second.T).clamp(max=1.0)
+    if not len(cosines):
+        return Overlap(0.0, 0.0)
+    return Overlap(float(cosines.square().mean()), float(cosines.max()))
