@@ -87,6 +87,12 @@ def test_accuracy_is_that_of_examples_left_out() -> None:
     assert (everything.ids, everything.labels, len(everything.probabilities)) == ([], [], 0)
 
 
+def test_one_example_each_of_many_labels() -> None:
+    found = kinds(":memory:").few_shot(None, {n: f"kind {n}" for n in range(30)})
+    assert len(found.labels) == 30
+    assert found.accuracy is None
+
+
 def test_the_demo_is_tagged_from_one_example_of_each_value(demo_shop: dict[str, Any]) -> None:
     payloads = demo_shop["payloads"]
     with CRLCollection.create("products", location=":memory:", dimension=128, device="cpu") as products:

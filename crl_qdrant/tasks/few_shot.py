@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -79,8 +80,11 @@ def few_shot(
     codes = np.array([classes.index(label) for label in examples.values()])
     rows = _features(space, np.concatenate([known, others]))
     train, rest = rows[: len(known)], rows[len(known) :]
-    accuracy = _accuracy(train, codes, min(counts.values()))
-    model = LogisticRegression(max_iter=1000).fit(train, codes)
+    with warnings.catch_warnings():
+        # one example of each of many labels is what is asked for, and not a regression
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        accuracy = _accuracy(train, codes, min(counts.values()))
+        model = LogisticRegression(max_iter=1000).fit(train, codes)
     found = np.asarray(model.predict_proba(rest) if len(rest) else np.empty((0, len(classes))), dtype=np.float64)
     return FewShot(
         None if space.stored is None else space.name,
