@@ -629,7 +629,7 @@ class CRLCollection:
         new ones current. Stopped at any time and called again, it goes on where it was. The old embeddings are kept,
         so that `migrate` back to the old encoder is quick, until `drop_previous`. Words are embedded again by the new
         encoder, also those that were brought with embeddings. To search during a migration, use the collection from
-        another thread, or `AsyncCRLCollection`.
+        another thread, or `AsyncCRLCollection`. Trained heads are left behind, for the embeddings are others.
 
         Args:
             encoder: as in `create`. The collection's own: embeds points that lack an embedding.

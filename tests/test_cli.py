@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from fakes import picture
 
-from crl_qdrant import CRLCollection
+from crl_qdrant import Criterion, CRLCollection
 from crl_qdrant.cli.app import main
 from crl_qdrant.demo.products import sample_products
 from crl_qdrant.demo.render import render
@@ -254,3 +254,35 @@ def test_migrate(crl: Run, catalog: Path, tmp_path: Path) -> None:
     status, out, _ = crl("migrate", twin, "--images", "photos", "--drop-previous", "--json")
     assert (status, json.loads(out)["done"]) == (0, True)
     assert json.loads(crl("info", "--json")[1])["encoder"] == twin
+
+
+def test_grouping_tagging_and_heads(crl: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    kinds = np.repeat(rng.normal(size=(2, 8)), 12, axis=0)
+    with CRLCollection.create("products", location=tmp_path / "data", dimension=8) as products:
+        payloads = [{"kind": "flat" if n < 12 else "tall"} for n in range(24)]
+        products.add(ids=range(24), embeddings=kinds + 0.5 * rng.normal(size=(24, 8)), payloads=payloads)
+        products.define(Criterion("kind", ["a", "b", "[c]"], embeddings=rng.normal(size=(3, 8))))
+    status, out, _ = crl("cluster", "kind", "-k", "2", "--field", "crl.kind")
+    assert (status, "24 items in 2 groups, silhouette" in out, "[c]" in out) == (0, True, True)
+    found = json.loads(crl("cluster", "kind", "--json")[1])
+    assert sum(each["size"] for each in found["groups"]) == len(found["group_of"]) == 24
+    assert len(json.loads(crl("cluster", "-k", "24", "--json")[1])["groups"]) == 24  # without a silhouette
+
+    (tmp_path / "labels.csv").write_text("id,label\n0,flat\n1,flat\n12,tall\n13,tall\n14,\n")
+    status, out, _ = crl("few-shot", "kind", "--labels", "labels.csv", "--field", "crl.guess")
+    assert (status, "20 items labelled from 4 examples; examples left out in turn" in out) == (0, True)
+    assert len(json.loads(crl("search", "--like", "0", "--where", "crl.guess=flat", "-n", "30", "--json")[1])) >= 6
+    found = json.loads(crl("few-shot", "--labels", "labels.csv", "--json")[1])
+    assert (found["examples"], len(found["labels"])) == (4, 20)
+    assert {each["label"] for each in found["labels"]} <= {"flat", "tall"}
+
+    report = json.loads(crl("train-head", "kind", "--labels", "kind", "--epochs", "2", "--json")[1])
+    assert (report["labels"], report["trained_on"], report["validated_on"]) == (2, 20, 4)
+    status, out, _ = crl("train-head", "kind", "--labels", "kind", "--epochs", "1", "--out", "5")
+    assert (status, "mAP of 4 items it was not trained on: raw" in out) == (0, True)
+    (tmp_path / "bad.csv").write_text("name,label\n0,flat\n")
+    assert crl("few-shot", "--labels", "bad.csv")[2] == (
+        "error: bad.csv needs columns id (or key) and label; it has name, label\n"
+    )
+    assert "gone.csv cannot be read" in crl("train-head", "kind", "--labels", "gone.csv")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from fakes import unit
 from qdrant_client import models
 
-from crl_qdrant import Criterion, CRLCollection, InputError, NotFoundError
+from crl_qdrant import Criterion, CRLCollection, InputError, MissingPackageError, NotFoundError
 from crl_qdrant.demo.products import ATTRIBUTES
 from crl_qdrant.tasks import clustering
 
@@ -100,6 +101,15 @@ def test_many_items_go_in_mini_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_two_groups_of_one_name_are_told_apart() -> None:
     assert clustering._distinct(["red", "red", "", "blue", "", "red"]) == ["red", "red (2)", "", "blue", "", "red (3)"]
+
+
+def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    products = three_ways(":memory:")
+    monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
+    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+    for task in (lambda: products.cluster("way"), lambda: products.few_shot("way", {0: "a", 1: "b"})):
+        with pytest.raises(MissingPackageError, match=r'pip install "crl-qdrant\[tasks\]"'):
+            task()
 
 
 def test_bad_input(location: Any) -> None:

@@ -51,6 +51,17 @@ def make_benchmarks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRL_ENCODER", "demo")
 
 
+def make_tagged_products(folder: Path) -> None:
+    """Forty products with their pattern in the catalogue, and a file with ten labels."""
+    rows, labels = ["sku,pattern"], ["id,label"]
+    for number, product in enumerate(sample_products(40, seed=1), start=1):
+        render(product, size=64).save(folder / "photos" / f"{number}.jpg")
+        rows.append(f"{number},{product.pattern}")
+        labels.append(f"{number},{product.pattern}")
+    (folder / "catalog.csv").write_text("\n".join(rows))
+    (folder / "ten.csv").write_text("\n".join(labels[:11]))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_snippets_run(page: Path, shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, object] = {"__name__": page.stem}
@@ -62,6 +73,8 @@ def test_snippets_run(page: Path, shop: Path, capsys: pytest.CaptureFixture[str]
 def test_commands_run(page: Path, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if page.stem == "evaluation":
         make_benchmarks(shop, monkeypatch)
+    if page.stem == "tasks":
+        make_tagged_products(shop)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for line in "".join(blocks(page, "sh")).splitlines():
         program, *arguments = shlex.split(line, comments=True)

@@ -81,6 +81,21 @@ def test_a_checkpoint_of_a_real_architecture_is_loaded(model: str, tmp_path: Pat
     assert encoder.encode_texts(["a", "b", "c"]).shape == (3, encoder.dimension)
 
 
+def test_a_checkpoint_of_a_training_run_is_loaded(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    made = open_clip.create_model("ViT-S-32-alt").eval()
+    # as fine-tuned weights are published (GeneCIS): from several GPUs, in half precision, among other things
+    weights = {f"module.{name}": weight.half() for name, weight in made.state_dict().items()}
+    torch.save(weights, tmp_path / "bare.pt")
+    torch.save({"epoch": 3, "state_dict": weights, "optimizer": {"step": 7}}, tmp_path / "whole.pt")
+    with torch.inference_mode():
+        preprocess = open_clip.image_transform(made.visual.image_size, is_train=False)
+        expected = made.encode_image(preprocess(picture("red"))[None], normalize=True).numpy()
+    for name in ("bare.pt", "whole.pt"):
+        encoder = load_encoder(f"open_clip:ViT-S-32-alt/{tmp_path / name}", device="cpu")
+        assert np.allclose(encoder.encode_images([picture("red")]), expected, atol=2e-3)
+
+
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [

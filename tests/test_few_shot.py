@@ -54,7 +54,7 @@ def test_the_payload_is_written_and_the_rest_of_it_stays(location: Any) -> None:
     assert payloads[0] == {"n": 0, "crl": {"kind": "plain", "kind_probability": 1.0}}
     assert payloads[found.ids[5]] == {
         "n": found.ids[5],
-        "crl": {"kind": found.labels[5], "kind_probability": found.probabilities[5]},
+        "crl": {"kind": found.labels[5], "kind_probability": round(found.probabilities[5], 4)},
     }
     sure = models.FieldCondition(key="crl.kind_probability", range=models.Range(gte=0.0, lte=1.0))
     assert products.count(models.Filter(must=[sure])) == 60
@@ -85,6 +85,12 @@ def test_accuracy_is_that_of_examples_left_out() -> None:
     assert products.few_shot("kind", mixed).accuracy == pytest.approx(0.5, abs=0.3)
     everything = products.few_shot("kind", examples(20))
     assert (everything.ids, everything.labels, len(everything.probabilities)) == ([], [], 0)
+
+
+def test_one_example_each_of_many_labels() -> None:
+    found = kinds(":memory:").few_shot(None, {n: f"kind {n}" for n in range(30)})
+    assert len(found.labels) == 30
+    assert found.accuracy is None
 
 
 def test_the_demo_is_tagged_from_one_example_of_each_value(demo_shop: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fakes import unit
+from fakes import ColourEncoder, picture, unit
 from qdrant_client import models
 
 from crl_qdrant import Criterion, CriterionError, CRLCollection, HeadReport, InputError, NotFoundError
@@ -257,6 +257,24 @@ def test_what_takes_it_away() -> None:
     assert not products.info().criteria[0].pending
     with pytest.raises(NotFoundError, match="there are: cut"):
         products.drop_head("colour")
+
+
+def test_another_encoder_leaves_it_behind() -> None:
+    class Other(ColourEncoder):
+        name = "other"
+
+    colours = list(ColourEncoder.colours)
+    with CRLCollection.create("products", location=":memory:", encoder=ColourEncoder(), device="cpu") as products:
+        embeddings = np.repeat(ColourEncoder().encode_texts(colours), 8, axis=0) + 0.3 * RNG.normal(size=(48, 4))
+        products.add(
+            range(48), embeddings=embeddings, payloads=[{"colour": each} for each in colours for _ in range(8)]
+        )
+        products.define("colour", colours)
+        products.train_head("colour", "colour", **QUICK)
+        assert products.info().criteria[0].head
+        products.migrate(Other(), lambda point, payload: picture(payload["colour"]))
+        assert not products.info().criteria[0].head
+        assert products.search(like=0, criterion="colour", limit=7)[0].payload == {"colour": colours[0]}
 
 
 def test_it_stays_with_what_it_was_trained_on_where_suppressed_criteria_change() -> None:

@@ -200,6 +200,9 @@ def test_payloads_are_merged_under_a_key(store: Store) -> None:
     assert matching(store, models.Filter(must=[field('crl."c.d"', range=models.Range(gt=0))])) == {0}
     with pytest.raises(StoreError, match="writing the payload's crl"):
         store.set_payload([999], [{"a": 1}], key="crl")
+    store.set_payload([2, 3], [{"size": 7}, {"colour": "blue"}], key=None)
+    found = {record.id: record.payload for record in store.retrieve([2, 3])}
+    assert found == {2: {**PAYLOADS[2], "size": 7}, 3: {**PAYLOADS[3], "colour": "blue"}}
 
 
 def test_named_vectors_come_and_go(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from crl_qdrant.tasks.packages import scikit_learn
 __all__ = ["FewShot", "few_shot"]
 
 _FOLDS: Final = 5
+_DIGITS: Final = 4  # of a probability in the payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class FewShot:
         """What a payload field is given, of all items: label and `_probability`, which for the examples is 1."""
         given: list[Payload] = [{"": label, "_probability": 1.0} for label in self.examples.values()]
         found: list[Payload] = [
-            {"": label, "_probability": probability}
+            {"": label, "_probability": round(probability, _DIGITS)}
             for label, probability in zip(self.labels, self.probabilities.tolist(), strict=True)
         ]
         return [*self.examples, *self.ids], given + found
@@ -76,10 +78,13 @@ def few_shot(
         raise InputError(f"examples of two labels are needed at least, and all have {next(iter(counts))!r}")
     classes = list(counts)
     codes = np.array([classes.index(label) for label in examples.values()])
-    rows = _standardised(_by_words(space, np.concatenate([known, others])))
+    rows = _features(space, np.concatenate([known, others]))
     train, rest = rows[: len(known)], rows[len(known) :]
-    accuracy = _accuracy(train, codes, min(counts.values()))
-    model = LogisticRegression(max_iter=1000).fit(train, codes)
+    with warnings.catch_warnings():
+        # one example of each of many labels is what is asked for, and not a regression
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        accuracy = _accuracy(train, codes, min(counts.values()))
+        model = LogisticRegression(max_iter=1000).fit(train, codes)
     found = np.asarray(model.predict_proba(rest) if len(rest) else np.empty((0, len(classes))), dtype=np.float64)
     return FewShot(
         None if space.stored is None else space.name,
@@ -91,21 +96,19 @@ def few_shot(
     )
 
 
-def _by_words(space: Space, embeddings: Float32Array) -> Float32Array:
-    """Representations with one dimension for each word, where they have words: what is scaled is R, not R rotated."""
-    rows = space.represent(embeddings)
-    if space.stored is None or space.stored.projection.head is not None:
-        return rows
-    return space.stored.projection.by_words(rows).reshape(len(rows), -1)
+def _features(space: Space, embeddings: Float32Array) -> Float32Array:
+    """Representations scaled as the code of arXiv 2510.04564 scales R.
 
-
-def _standardised(representations: Float32Array) -> Float32Array:
-    """Zero mean over everything, unit variance in each row, [N, K]: as the code of arXiv 2510.04564 scales R.
-
-    Rows of unit length have values of about 1/√K, which the classifier's penalty would keep it from using.
+    Rows of unit length have values so small that the classifier's penalty would keep it from using them.
     """
-    spread = representations.std(axis=1, keepdims=True)
-    return np.asarray((representations - representations.mean()) / np.where(spread > 0, spread, 1), dtype=np.float32)
+    from crl_qdrant.evaluation.few_shot import rescale
+
+    rows = space.represent(embeddings)
+    projection = None if space.stored is None else space.stored.projection
+    if projection is not None and projection.head is None and not projection.sharpen:
+        # R itself, not R rotated: a row's mean and deviation are those over the words
+        rows = projection.by_words(rows).reshape(len(rows), -1)
+    return rescale(rows, "code")
 
 
 def _accuracy(rows: Float32Array, codes: npt.NDArray[Any], fewest: int) -> float | None:

@@ -11,7 +11,7 @@ from qdrant_client import models
 
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.errors import InputError, NotFoundError
-from crl_qdrant.points import point_id, PointId
+from crl_qdrant.points import at_path, point_id, PointId
 from crl_qdrant.search.resident import Resident
 from crl_qdrant.stores import Store
 
@@ -79,9 +79,7 @@ def _of_field(store: Store, field: str, query_filter: models.Filter | None) -> I
     )
     for batch in _batches(each for page in store.scroll_ids(given) for each in page):
         for record in store.retrieve(batch, with_payload=[field]):
-            value: Any = record.payload
-            for part in field.split("."):
-                value = value.get(part) if isinstance(value, dict) else None
+            value = at_path(record.payload or {}, field)
             if value is not None:
                 yield record.id, value
 
