@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from qdrant_client import models
@@ -17,41 +18,53 @@ from crl_qdrant.search.space import Space
 from crl_qdrant.search.target import Target
 from crl_qdrant.stores import Store, VectorQuery
 
-__all__ = ["direction_of", "embeddings_of", "narrowed", "nearest"]
+__all__ = ["Aim", "embeddings_of", "narrowed", "nearest"]
 
 Found = list[tuple[PointId, float]]
 
 
-def nearest(
-    strategy: str, space: Space, target: Target, number: int, query: Query, store: Store, resident: Resident
-) -> tuple[Found, int]:
-    """At most `number` points nearest to the target in a space, best first, and how many were scored by us."""
-    direction = direction_of(space, target)
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What is looked for in one space.
+
+    Attributes:
+        space: where to compare.
+        target: what to be like and unlike.
+        direction: the representation [r] that points like the target have, unit length; zeros where there is none.
+    """
+
+    space: Space
+    target: Target
+    direction: Float32Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        like, unlike = self.space.represent(self.target.like), self.target.unlike
+        direction = mean_direction(like, self.space.represent(unlike) if len(unlike) else like[:0])
+        object.__setattr__(self, "direction", direction)
+
+
+def nearest(strategy: str, aim: Aim, number: int, query: Query, store: Store, resident: Resident) -> tuple[Found, int]:
+    """At most `number` points nearest to what is aimed at, best first, and how many were scored by us."""
+    space, direction, without = aim.space, aim.direction, aim.target.without
     if strategy == "rerank":
-        candidates = _candidates(space, target, number * query.oversample, query, store, resident)
+        candidates = _candidates(aim, number * query.oversample, query, store, resident)
         return _reranked(space, direction, candidates, store)[:number], len(candidates)
     if strategy == "scan":
         chosen = _among(query, store)
         scan = resident.scan()
         (found,) = scan.search(
-            direction[None], space.projection, key=space.key, limit=number, among=chosen, without=target.without
+            direction[None], space.projection, key=space.key, limit=number, among=chosen, without=without
         )
         return found, len(scan) if chosen is None else len(chosen)
     wanted = VectorQuery(
         direction,
         space.vector,
         number,
-        query_filter=narrowed(query.query_filter, target.without),
+        query_filter=narrowed(query.query_filter, without),
         with_payload=False,
         params=query.search_params,
     )
     return [(each.id, each.score) for each in store.query(wanted)], 0
-
-
-def direction_of(space: Space, target: Target) -> Float32Array:
-    """The representation [r] that points like the target have in a space, unit length; zeros where there is none."""
-    like = space.represent(target.like)
-    return mean_direction(like, space.represent(target.unlike) if len(target.unlike) else like[:0])
 
 
 def _reranked(space: Space, direction: Float32Array, candidates: Sequence[PointId], store: Store) -> Found:
@@ -82,18 +95,15 @@ def narrowed(query_filter: models.Filter | None, without: Sequence[PointId]) -> 
     return models.Filter(must=None if query_filter is None else [query_filter], must_not=[own])
 
 
-def _candidates(
-    space: Space, target: Target, number: int, query: Query, store: Store, resident: Resident
-) -> list[PointId]:
+def _candidates(aim: Aim, number: int, query: Query, store: Store, resident: Resident) -> list[PointId]:
     """Raw neighbours of the target, and of its tangent: the direction that the criterion adds to the average item's.
 
     A query on the raw vectors ranks by the unnormalised product with qPPᵀ, which the mean of all items dominates. With
     the mean's direction taken out of qP it finds what differs from the average as the query does.
     """
-    raw = mean_direction(target.like, target.unlike)
-    vectors = [raw]
+    space, target, direction = aim.space, aim.target, aim.direction
+    vectors = [mean_direction(target.like, target.unlike)]
     if space.stored is not None and len(sample := resident.sample()):
-        direction = direction_of(space, target)
         average = mean_direction(space.represent(sample), np.empty((0, len(direction)), dtype=np.float32))
         tangent = space.stored.projection @ (direction - (direction @ average) * average)
         length = np.linalg.norm(tangent)
