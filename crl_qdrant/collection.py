@@ -971,6 +971,8 @@ class CRLCollection:
     def search_batch(self, queries: Sequence[Query]) -> list[Hits]:
         """The hits of many queries: one round trip to the engine, one pass over the embeddings for each criterion.
 
+        Images are embedded together, and texts. A point that several queries find may have one payload object in all.
+
         Args:
             queries: each a `Query` with the arguments of `search`.
 

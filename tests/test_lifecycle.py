@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fakes import by_words, unit
 
-from crl_qdrant import Criterion, CriterionError, CriterionState, CRLCollection, ExistsError, NotFoundError
+from crl_qdrant import Criterion, CriterionError, CriterionState, CRLCollection, ExistsError, NotFoundError, Query
 from crl_qdrant.definition import context
 
 RNG = np.random.default_rng(8)
@@ -184,3 +184,21 @@ def test_what_was_materialized_before_a_drop_is_gone(products: CRLCollection) ->
     products.define(CHANGED)
     assert products.info().criteria[0].state is CriterionState.DEFINED
     assert scores(products) == expected(NEW)
+
+
+def test_a_batch_whose_vector_goes_away_is_asked_again(products: CRLCollection) -> None:
+    products.define(FABRIC)
+    products.materialize("fabric")
+    products.define(CHANGED)
+    query, calls = products._store.query_batch, list[int]()
+
+    def overtaken(queries: Any) -> Any:
+        calls.append(len(queries))
+        if len(calls) == 1:
+            products.materialize("fabric")  # drops the vector that the queries name
+        return query(queries)
+
+    products._store.query_batch = overtaken  # type: ignore[method-assign]
+    found = products.search_batch([Query(embedding=ROWS[0], criterion="fabric", limit=8)] * 2)
+    assert calls == [2, 2]
+    assert all([hit.score for hit in hits] == expected(NEW) for hits in found)

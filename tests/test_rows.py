@@ -42,9 +42,7 @@ def test_it_is_a_dict_of_ids_and_rows(steps: list[tuple[str, list[int | str]]], 
         held = sorted(expected.values())
         assert len(rows) == len(expected) == len(set(held))
         assert all(row < rows.end for row in held)
-        vacant = rows.vacant()
-        free = [] if vacant is None else np.flatnonzero(vacant).tolist()
-        assert sorted([*held, *free]) == list(range(rows.end))
+        assert sorted([*held, *np.flatnonzero(rows.vacant()).tolist()]) == list(range(rows.end))
     every = [*expected, *asked]
     assert rows.find(every).tolist() == [expected[each] for each in every if each in expected]
     assert rows.ids(np.array(list(expected.values()), dtype=np.int64)) == list(expected)

@@ -30,7 +30,8 @@ def check(scan: Scan, stored: dict[int, np.ndarray], row: np.ndarray) -> None:
 
 
 def test_any_order_of_writes_and_removals_across_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CHUNK", 16)
+    for name, value in (("_CHUNK", 16), ("_BLOCK", 4), ("_BLOCKS", 4)):
+        monkeypatch.setattr(module, name, value)
     scan, stored = Scan(8, torch.device("cpu")), dict[int, np.ndarray]()
     for _ in range(40):
         ids = RNG.choice(100, size=int(RNG.integers(1, 30)), replace=False).tolist()
@@ -67,14 +68,42 @@ def test_only_so_many_criteria_are_held(monkeypatch: pytest.MonkeyPatch) -> None
     assert list(scan._projected) == ["a", "c"]
 
 
-@pytest.mark.parametrize("columns", [128 * 64, 128 * 64 - 1, 200])
-def test_the_best_of_many_rows_are_those_that_sorting_finds(columns: int) -> None:
-    scores = torch.tensor(RNG.normal(size=(7, columns)))
-    scores[2, 100:] = -torch.inf
-    for limit in (1, 10, 100):
-        values, positions = module._top_of_rows(scores, limit)
-        assert torch.equal(values, scores.topk(limit, dim=1).values)
-        assert torch.equal(scores.gather(1, positions), values)
+@pytest.mark.parametrize("limit", [1, 10, 1000, 9000])
+def test_the_best_of_many_rows_are_those_that_sorting_finds(limit: int) -> None:
+    scan = Scan(8, torch.device("cpu"))
+    # all but a few point away from the queries: what is not an answer must not look better than what is
+    rows = unit(RNG.normal(size=(9000, 8)) - 5 * np.eye(8)[0]).astype(np.float32)
+    rows[7000:7005] *= -1
+    scan.put(range(9000), rows)
+    scan.remove(range(0, 4000, 2))
+    queries = unit(RNG.normal(size=(3, 8)) + 9 * np.eye(8)[0]).astype(np.float32)
+    found = scan.search(queries, None, key="image", limit=limit)
+    there = [n for n in range(9000) if n >= 4000 or n % 2]
+    for query, pairs in zip(queries, found, strict=True):
+        scores = rows[there].astype(np.float64) @ query
+        assert [score for _, score in pairs] == pytest.approx(np.sort(scores)[::-1][:limit], abs=1e-3)
+        best = {there[at] for at in np.argsort(-scores)[: min(limit, 5)]}
+        assert best == {each for each, _ in pairs[: min(limit, 5)]} == {*range(7000, 7005)} or limit == 1
+
+
+def test_a_page_is_part_of_a_longer_one_also_among_twins() -> None:
+    scan = Scan(8, torch.device("cpu"))
+    rows = np.concatenate([unit(RNG.normal(size=(300, 8)))] * 30)
+    rows += RNG.normal(scale=1e-7, size=rows.shape) * (RNG.random((len(rows), 1)) < 0.5)
+    scan.put(range(len(rows)), rows.astype(np.float32))
+    queries = np.stack([query(row) for row in rows[:4].astype(np.float32)])
+    every = scan.search(queries, PROJECTION, key="style", limit=len(rows))
+    for limit in (1, 7, 40, 500):
+        together = scan.search(queries, PROJECTION, key="style", limit=limit)
+        assert together == [found[:limit] for found in every]
+        assert scan.search(queries[:1], PROJECTION, key="style", limit=limit) == together[:1]
+
+
+def test_equal_scores_are_in_the_order_of_rows() -> None:
+    scan = Scan(8, torch.device("cpu"))
+    scan.put(range(40, 0, -1), np.stack([np.eye(8, dtype=np.float32)[n % 2] for n in range(40)]))
+    (found,) = scan.search(np.eye(8, dtype=np.float32)[:1], None, key="image", limit=20)
+    assert found == [(n, 1.0) for n in range(40, 0, -2)]
 
 
 def test_many_queries_are_each_query_alone() -> None:

@@ -411,6 +411,8 @@ def test_a_batch_is_its_queries_one_by_one(shop: Shop, indexed: Shop) -> None:
         queries = [Query(embedding=ROWS[n], criterion=name, limit=3 + n) for n in range(4) for name in names]
         queries += [
             Query(like=7, criterion="cut", limit=4),
+            Query(like=8, unlike=[9, 10], criterion="cut", limit=4, offset=2, with_payload=["third"]),
+            Query(like=9, criterion="cut", limit=4, with_payload=False),
             Query(embedding=ROWS[1], criterion="cut", query_filter=THIRD[1]),
             Query(embedding=ROWS[1], criterion="cut", score_threshold=0.5, offset=1),
             Query(embedding=ROWS[1], criterion={"cut": 1.0, "fabric": -1.0}),
@@ -429,17 +431,36 @@ def test_a_batch_is_its_queries_one_by_one(shop: Shop, indexed: Shop) -> None:
         indexed.products.search_batch([{"like": 1}])  # type: ignore[list-item]
 
 
-def test_a_batch_of_images_is_embedded_together(place: Any) -> None:
+def counted(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> list[int]:
+    """The lengths of what the method `name` is called with, as they come."""
+    calls: list[int] = []
+    method = getattr(owner, name)
+
+    def counting(values: Any, **options: Any) -> Any:
+        calls.append(len(values))
+        return method(values, **options)
+
+    monkeypatch.setattr(owner, name, counting)
+    return calls
+
+
+def test_a_batch_is_embedded_and_read_together(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = ColourEncoder()
     made = CRLCollection.create("batch", location=place, encoder=encoder)
-    made.add([1, 2], images=[picture("red"), picture("blue")])
-    calls: list[int] = []
-    encode = encoder.encode_images
-    encoder.encode_images = lambda images: (calls.append(len(images)), encode(images))[1]  # type: ignore[method-assign,func-returns-value]
-    queries = [Query(image=picture("blue"), limit=1), Query(like=1), Query(image=picture("red"), limit=1)]
+    made.add([1, 2, 3], images=[picture("red"), picture("blue"), picture("green")], payloads=[{"n": n} for n in "abc"])
+    made.define(Criterion("colour", ["red", "blue", "green", "black"]))
+    images, texts = counted(monkeypatch, encoder, "encode_images"), counted(monkeypatch, encoder, "encode_texts")
+    reads = counted(monkeypatch, made._store, "retrieve")
+    options: dict[str, Any] = {"criterion": "colour", "limit": 1}
+    queries = [Query(image=picture(colour), **options) for colour in ("blue", "red")]
+    queries += [Query(text=text, **options) for text in ("something red", "something green")]
+    queries += [Query(embedding=[0, 0, 1, 0.5], with_payload=["m"], **options)]
     found = made.search_batch(queries)
-    assert [hits[0].id for hits in found] == [2, 2, 1]
-    assert calls == [2]
+    assert [(hits[0].id, hits[0].payload) for hits in found] == [
+        *((2, {"n": "b"}), (1, {"n": "a"}), (1, {"n": "a"}), (3, {"n": "c"}), (2, {}))
+    ]
+    assert (images, texts) == ([2], [2])
+    assert reads == [3, 1]  # each payload once, and the part of one that was wished for
     made.close()
 
 

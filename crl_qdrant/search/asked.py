@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,7 @@ from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.points import PointId
 from crl_qdrant.search.hit import Plan
 from crl_qdrant.search.query import Query
-from crl_qdrant.search.space import Space
-from crl_qdrant.search.strategies import direction_of
+from crl_qdrant.search.strategies import Aim
 from crl_qdrant.search.target import Target
 
 __all__ = ["Asked", "Ranked"]
@@ -26,34 +25,28 @@ class Asked:
     Attributes:
         query: as the user gave it.
         target: what to be like and unlike.
-        spaces: where to compare, by name.
+        aims: what is looked for, by the name of its space.
         weights: of the spaces, by name.
         modifier: the mean embedding [d] of the modifier's phrasings; None without a modifier.
         plan: how it is answered.
-        directions: the representation [r] that hits should have, unit length, by space; zeros where there is none.
     """
 
     query: Query
     target: Target
-    spaces: dict[str, Space]
+    aims: dict[str, Aim]
     weights: dict[str, float]
     modifier: Float32Array | None
     plan: Plan
-    directions: dict[str, Float32Array] = field(init=False)
-
-    def __post_init__(self) -> None:
-        directions = {name: direction_of(space, self.target) for name, space in self.spaces.items()}
-        object.__setattr__(self, "directions", directions)
 
     @property
-    def main(self) -> Space:
-        """The space that weighs most."""
-        return self.spaces[max(self.weights, key=lambda name: self.weights[name])]
+    def main(self) -> Aim:
+        """What is looked for in the space that weighs most."""
+        return self.aims[max(self.weights, key=lambda name: self.weights[name])]
 
     @property
     def is_plain(self) -> bool:
         """One space and no modifier: the order is that of one cosine."""
-        return len(self.spaces) == 1 and self.modifier is None and next(iter(self.weights.values())) > 0
+        return len(self.aims) == 1 and self.modifier is None and next(iter(self.weights.values())) > 0
 
     @property
     def needs_candidates(self) -> bool:

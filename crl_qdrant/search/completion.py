@@ -42,26 +42,24 @@ class Completion:
             for at, point in enumerate(ranked.ids):
                 first.setdefault(_hashable(groups[point]), at)
             ranked = ranked.at(list(first.values()))
-        ranked = ranked.at(range(min(query.offset, len(ranked.ids)), min(asked.end, len(ranked.ids))))
-        payloads = self._payloads(ranked.ids, query.with_payload)
+        ranked = _page(asked, ranked)
+        hits = _made(ranked, self._payloads(ranked.ids, query.with_payload))
         explanations = self._explanations(asked, ranked.ids) if query.explain else {}
-        hits = []
-        for at, point in enumerate(ranked.ids):
-            if point not in payloads:  # another process removed it since the scan was loaded
-                continue
-            scores = {name: float(values[at]) for name, values in ranked.parts.items()}
-            group = groups.get(point)
-            hits.append(
-                Hit(
-                    point,
-                    float(ranked.scores[at]),
-                    payloads[point],
-                    scores,
-                    None if isinstance(group, _Alone) else group,
-                    explanations.get(point, {}),
-                )
-            )
+        for hit in hits:
+            group = groups.get(hit.id)
+            hit.group = None if isinstance(group, _Alone) else group
+            hit.explanation = explanations.get(hit.id, {})
         return hits
+
+    def hits_together(self, every: Sequence[tuple[Asked, Ranked]]) -> list[list[Hit]]:
+        """The hits of many searches that ask for no groups and no explanations, their payloads read together."""
+        pages = [(asked.query.with_payload, _page(asked, ranked)) for asked, ranked in every]
+        payloads: dict[str, dict[PointId, Payload | None]] = {}
+        for wish, _ in pages:
+            if str(wish) not in payloads:
+                ids = dict.fromkeys(point for other, page in pages if other == wish for point in page.ids)
+                payloads[str(wish)] = self._payloads(list(ids), wish)
+        return [_made(page, payloads[str(wish)]) for wish, page in pages]
 
     def groups(self, ids: Sequence[PointId], key: str) -> list[Any]:
         """What each point is a variant of: the field's value, or the point alone where it has none."""
@@ -84,7 +82,8 @@ class Completion:
         return {record.id: record.payload for record in self._store.retrieve(ids, with_payload=with_payload)}
 
     def _explanations(self, asked: Asked, ids: list[PointId]) -> dict[PointId, dict[str, Explanation]]:
-        for space in asked.spaces.values():
+        spaces = [aim.space for aim in asked.aims.values()]
+        for space in spaces:
             if space.stored is not None and space.stored.projection.head is not None:
                 raise InputError(
                     f"criterion {space.name!r} has a trained head, and its cosines are no sums over words; search "
@@ -92,7 +91,7 @@ class Completion:
                 )
         known, embeddings = self._resident.embeddings_of(ids)
         made: dict[PointId, dict[str, Explanation]] = {point: {} for point in known}
-        for space in asked.spaces.values():
+        for space in spaces:
             if space.stored is None or not known:
                 continue
             words = self._words(space)
@@ -124,6 +123,22 @@ class _Alone:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Alone) and other.point == self.point
+
+
+def _page(asked: Asked, ranked: Ranked) -> Ranked:
+    """From `offset` on, at most `limit`."""
+    if asked.query.offset == 0 and len(ranked.ids) <= asked.end:
+        return ranked
+    return ranked.at(range(min(asked.query.offset, len(ranked.ids)), min(asked.end, len(ranked.ids))))
+
+
+def _made(ranked: Ranked, payloads: dict[PointId, Payload | None]) -> list[Hit]:
+    scores = {name: values.tolist() for name, values in ranked.parts.items()}
+    return [
+        Hit(point, score, payloads[point], {name: values[at] for name, values in scores.items()})
+        for at, (point, score) in enumerate(zip(ranked.ids, ranked.scores.tolist(), strict=True))
+        if point in payloads  # else another process removed it since the scan was loaded
+    ]
 
 
 def _in_words(words: WordSpace, target: Target) -> np.ndarray:

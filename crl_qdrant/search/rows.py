@@ -45,9 +45,11 @@ class Rows:
         """One more than the last row that is, or was, in use."""
         return self._end
 
-    def vacant(self) -> npt.NDArray[np.bool_] | None:
-        """A mask [end] of the rows that hold no point; None where all do."""
-        return self._keys["kind"][: self._end] == _VACANT if self._vacant else None
+    def vacant(self) -> npt.NDArray[np.bool_]:
+        """A mask [end] of the rows that hold no point."""
+        if not self._vacant:  # as most often; the keys need not be read
+            return np.zeros(self._end, dtype=bool)
+        return np.asarray(self._keys["kind"][: self._end] == _VACANT)
 
     def put(self, ids: Sequence[PointId]) -> IntArray:
         """Rows [B] for B different points: those they have already, or else new ones."""

@@ -10,15 +10,17 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.points import PointId
-from crl_qdrant.projection import conditional_representation, cosine_similarity, Projection, top_k
+from crl_qdrant.projection import conditional_representation, cosine_similarity, Projection
 from crl_qdrant.search.rows import Rows
 
 __all__ = ["Scan"]
@@ -26,7 +28,12 @@ __all__ = ["Scan"]
 _CHUNK: Final = 4_096
 _CRITERIA_HELD: Final = 8
 _QUERIES_AT_ONCE: Final = 64
-_BLOCK: Final = 128
+_BLOCK: Final = 32  # rows
+_BLOCKS: Final = _CHUNK // _BLOCK  # in a chunk
+_BLOCKS_AT_ONCE: Final = 256
+_ROUNDING: Final = 1e-5  # of a cosine in float32
+
+BoolArray = npt.NDArray[np.bool_]
 
 
 class Scan:
@@ -98,36 +105,58 @@ class Scan:
             return found
 
     def _best(
-        self, queries: Tensor, chunks: list[Tensor], barred: Tensor | None, limit: int
+        self, queries: Tensor, chunks: list[Tensor], barred: BoolArray, limit: int
     ) -> list[list[tuple[PointId, float]]]:
-        """The best of every chunk, then the best of those: a chunk's scores stay in the processor's cache."""
-        scores, rows = [], []
-        for number, chunk in enumerate(chunks):
-            first, held = number * _CHUNK, min(_CHUNK, self._rows.end - number * _CHUNK)
-            found = cosine_similarity(queries, chunk[:held].float())
-            if barred is not None:
-                found[:, barred[first : first + held]] = -torch.inf
-            values, positions = _top_of_rows(found, min(limit, held))
-            scores.append(values)
-            rows.append(positions + first)
-        every_score, every_row = torch.cat(scores, dim=1).cpu(), torch.cat(rows, dim=1).cpu()
-        answers = []
-        for score, row in zip(every_score, every_row, strict=True):
-            values, positions = top_k(score, limit)
-            values, row = values[values > -2.0], row[positions[values > -2.0]]  # barred: minus infinity
-            answers.append(list(zip(self._rows.ids(row.numpy()), values.clamp(max=1.0).tolist(), strict=True)))
-        return answers
+        """The best rows lie in the blocks whose best rows are best: those are found, and their rows scored again."""
+        best = self._best_of_blocks(queries, chunks, barred)
+        least = torch.full((len(queries), 1), -torch.inf, device=self._device)
+        if limit <= best.shape[1]:
+            least = best.topk(limit, dim=1).values[:, -1:] - _ROUNDING
+        of_query, block = torch.nonzero((best >= least) & (best > -torch.inf), as_tuple=True)
+        scores = self._scores_in(block, queries[of_query], chunks).cpu().numpy()  # [blocks of all queries, _BLOCK]
+        rows = block.cpu().numpy()[:, None] * _BLOCK + np.arange(_BLOCK)
+        query = np.repeat(of_query.cpu().numpy()[:, None], _BLOCK, axis=1)
+        good = (scores >= least.cpu().numpy()[query[:, 0]]) & ~barred[rows]
+        query, rows, scores = query[good], rows[good], scores[good]
+        order = np.lexsort((rows, -scores, query))  # equal scores in the order of rows
+        number = np.bincount(query, minlength=len(queries))
+        rank = np.arange(len(order)) - np.repeat(number.cumsum() - number, number)
+        order = order[rank < limit]
+        pairs = zip(self._rows.ids(rows[order]), scores[order].clip(max=1.0).tolist(), strict=True)
+        return [list(islice(pairs, each)) for each in number.clip(max=limit).tolist()]
 
-    def _barred(self, among: Sequence[PointId] | None, without: Sequence[PointId]) -> Tensor | None:
-        """A mask [rows] of the rows that are no answer; None where all are."""
-        barred = self._rows.vacant()
-        if among is not None:
-            barred = np.ones(self._rows.end, dtype=bool)
+    def _best_of_blocks(self, queries: Tensor, chunks: list[Tensor], barred: BoolArray) -> Tensor:
+        """The best score in each block, [Q, blocks]; a chunk's scores never leave the processor's cache."""
+        best = []
+        masks = barred.reshape(-1, _CHUNK)
+        for chunk, mask, any_barred in zip(chunks, masks, np.any(masks, axis=1), strict=True):
+            scores = cosine_similarity(chunk.float(), queries)  # [_CHUNK, Q], which is quicker than [Q, _CHUNK]
+            if any_barred:
+                scores.masked_fill_(torch.from_numpy(mask).to(self._device)[:, None], -torch.inf)
+            best.append(scores.view(_BLOCKS, _BLOCK, -1).amax(dim=1))
+        return torch.cat(best).T.contiguous()
+
+    def _scores_in(self, blocks: Tensor, queries: Tensor, chunks: list[Tensor]) -> Tensor:
+        """Scores [n, _BLOCK] of the rows in n blocks with a query [n, r] each."""
+        scores = torch.empty(len(blocks), _BLOCK, device=self._device)
+        for start in range(0, len(blocks), _BLOCKS_AT_ONCE):
+            part = slice(start, start + _BLOCKS_AT_ONCE)
+            places = [divmod(each, _BLOCKS) for each in blocks[part].tolist()]
+            rows = torch.stack([chunks[chunk][block * _BLOCK : (block + 1) * _BLOCK] for chunk, block in places])
+            # no matrix product: its rounding depends on how many rows there are, and the order of equals would too
+            scores[part] = (rows.float() * queries[part][:, None]).sum(dim=2)
+        return scores
+
+    def _barred(self, among: Sequence[PointId] | None, without: Sequence[PointId]) -> BoolArray:
+        """A mask of the rows that are no answer, as long as the chunks."""
+        barred = np.ones(len(self._raw) * _CHUNK, dtype=bool)
+        if among is None:
+            barred[: self._rows.end] = self._rows.vacant()
+        else:
             barred[self._rows.find(among)] = False
         if without:
-            barred = np.zeros(self._rows.end, dtype=bool) if barred is None else barred
             barred[self._rows.find(without)] = True
-        return None if barred is None else torch.from_numpy(barred).to(self._device)
+        return barred
 
     def _grow(self) -> None:
         """Chunks for all rows."""
@@ -155,18 +184,3 @@ class Scan:
         for chunk in {row // _CHUNK for row in rows.tolist()}:
             inside = (rows >= chunk * _CHUNK) & (rows < (chunk + 1) * _CHUNK)
             chunks[chunk][rows[inside] - chunk * _CHUNK] = values[inside]
-
-
-def _top_of_rows(scores: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-    """The `limit` largest of each row of [Q, N], and where they are.
-
-    They lie in the `limit` blocks of a row whose largest values are largest, so only those are sorted.
-    """
-    queries, columns = scores.shape
-    if queries == 1 or columns % _BLOCK or limit * _BLOCK * 4 > columns:
-        return torch.topk(scores, limit, dim=1)
-    blocks = scores.view(queries, -1, _BLOCK)
-    best_blocks = blocks.amax(dim=2).topk(limit, dim=1).indices  # [Q, limit]
-    chosen = blocks.gather(1, best_blocks[:, :, None].expand(-1, -1, _BLOCK)).reshape(queries, -1)
-    values, positions = chosen.topk(limit, dim=1)
-    return values, best_blocks.gather(1, positions // _BLOCK) * _BLOCK + positions % _BLOCK

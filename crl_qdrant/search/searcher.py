@@ -10,7 +10,6 @@ import numpy as np
 
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import EmbeddingError, StoreError
-from crl_qdrant.images import decode
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.points import PointId
 from crl_qdrant.search.asked import Asked, Ranked
@@ -21,8 +20,8 @@ from crl_qdrant.search.plan import choose
 from crl_qdrant.search.query import Query
 from crl_qdrant.search.resident import Resident
 from crl_qdrant.search.space import RAW, Space
-from crl_qdrant.search.strategies import direction_of, narrowed, nearest
-from crl_qdrant.search.target import resolve, Target, text_embedding
+from crl_qdrant.search.strategies import Aim, narrowed, nearest
+from crl_qdrant.search.target import embedded_together, resolve, text_embedding
 from crl_qdrant.stores import Scored, Store, VectorQuery
 
 __all__ = ["Searcher"]
@@ -56,9 +55,20 @@ class Searcher:
             return self._answer(again, started)
 
     def run_batch(self, queries: Sequence[Query]) -> list[Hits]:
-        """Many queries' hits: images in one batch, the engine's searches in one round trip, a scan in one pass."""
+        """Many queries' hits: embedded together, the engine's searches in one round trip, a scan in one pass."""
         started = time.perf_counter()
-        every = [self._ask(query) for query in self._embedded(queries)]
+        embedded = embedded_together(queries, self._encoder)
+        every = [self._ask(query) for query in embedded]
+        try:
+            return self._answer_together(every, started)
+        except StoreError:  # as for one query
+            self._criteria.refresh()
+            again = [self._ask(query) for query in embedded]
+            if [asked.plan for asked in again] == [asked.plan for asked in every]:
+                raise
+            return self._answer_together(again, started)
+
+    def _answer_together(self, every: list[Asked], started: float) -> list[Hits]:
         resolved = time.perf_counter()
         answers: dict[int, Hits] = {}
         plain = [at for at, asked in enumerate(every) if asked.is_plain and not asked.needs_candidates]
@@ -66,17 +76,12 @@ class Searcher:
             found = self._store.query_batch([self._engine_query(every[at]) for at in named])
             for at, points in zip(named, found, strict=True):
                 answers[at] = self._finished(_engine_hits(every[at], points), every[at], 0, started, resolved)
-        passes: dict[str, list[int]] = {}
-        for at in plain:
-            asked = every[at]
-            # a filter, or an example to leave out, is one query's own; all others of a criterion share a pass
-            if asked.plan.strategy == "scan" and asked.query.query_filter is None and not asked.target.without:
-                passes.setdefault(asked.main.key, []).append(at)
-        for shared in passes.values():
-            ranked = self._scan_together([every[at] for at in shared])
-            for at, each in zip(shared, ranked, strict=True):
-                hits = self._completion.hits(every[at], each)
-                answers[at] = self._finished(hits, every[at], len(self._resident.scan()), started, resolved)
+        # a filter is one query's own; all others share a pass
+        scanned = [at for at in plain if every[at].plan.strategy == "scan" and every[at].query.query_filter is None]
+        if scanned:
+            number = len(self._resident.scan())
+            for at, hits in zip(scanned, self._scanned([every[at] for at in scanned]), strict=True):
+                answers[at] = self._finished(hits, every[at], number, started, resolved)
         return [
             answers[at] if at in answers else self._answer(asked, time.perf_counter()) for at, asked in enumerate(every)
         ]
@@ -96,7 +101,7 @@ class Searcher:
     def describe(self, query: Query, number: int) -> list[tuple[str, float]]:
         """The words of the query's criterion that its target is more of than the collection's average item."""
         asked = self._ask(query)
-        return self._completion.describe(asked.main, asked.target, number)
+        return self._completion.describe(asked.main.space, asked.target, number)
 
     # ------------------------------------------------------------- what is asked
 
@@ -106,15 +111,15 @@ class Searcher:
         target = resolve(query, self._resident, self._encoder, self._criteria.manifest.dimension)
         modifier = text_embedding(query.phrasings, self._encoder) if query.modifier is not None else None
         weights = {name or RAW: weight for name, weight in query.weights.items()}
-        asked = Asked(query, target, spaces, weights, modifier, plan)
-        for space in spaces.values():
-            if not asked.directions[space.name].any():
+        aims = {name: Aim(space, target) for name, space in spaces.items()}
+        for name, aim in aims.items():
+            if not aim.direction.any():
                 raise EmbeddingError(
-                    f"the query has no part in the words of criterion {space.name!r}, so nothing is nearest to it"
-                    if space.stored is not None and len(target.like) == 1 and not len(target.unlike)
-                    else f"what the query is like and unlike cancels out in {space.name!r}, so nothing is nearest to it"
+                    f"the query has no part in the words of criterion {name!r}, so nothing is nearest to it"
+                    if aim.space.stored is not None and len(target.like) == 1 and not len(target.unlike)
+                    else f"what the query is like and unlike cancels out in {name!r}, so nothing is nearest to it"
                 )
-        return asked
+        return Asked(query, target, aims, weights, modifier, plan)
 
     def _spaces(self, query: Query) -> dict[str, Space]:
         return {name or RAW: Space.of(self._criteria, name) for name in query.weights}
@@ -127,17 +132,6 @@ class Searcher:
         strategies = dict.fromkeys(plan.strategy for plan in plans)
         reasons = dict.fromkeys(plan.reason for plan in plans)
         return Plan("+".join(strategies), False, "; ".join(reasons))
-
-    def _embedded(self, queries: Sequence[Query]) -> list[Query]:
-        """The same queries, their images embedded together."""
-        images = {at: query.image for at, query in enumerate(queries) if query.image is not None}
-        if not images:
-            return list(queries)
-        decoded = [decode(image) for image in images.values()]
-        rows = dict(zip(images, self._encoder.encode_images(decoded, purpose="search by image"), strict=True))
-        return [
-            replace(query, image=None, embedding=rows[at]) if at in rows else query for at, query in enumerate(queries)
-        ]
 
     # ---------------------------------------------------------------- candidates
 
@@ -176,39 +170,36 @@ class Searcher:
     def _find(self, asked: Asked, number: int) -> tuple[Ranked, int]:
         """Candidates in order, at most `number` where one space is searched, and how many were scored by us."""
         if asked.is_plain:
-            target = asked.target
             found, considered = nearest(
-                asked.plan.strategy, asked.main, target, number, asked.query, self._store, self._resident
+                asked.plan.strategy, asked.main, number, asked.query, self._store, self._resident
             )
-            return _of_pairs(found, asked.main), considered
+            return _of_pairs(found, asked.main.space), considered
         raw = Space.of(self._criteria, None)
-        sources = [(space, asked.target) for name, space in asked.spaces.items() if asked.weights[name] > 0]
-        if not sources:
+        aims = [aim for name, aim in asked.aims.items() if asked.weights[name] > 0]
+        if not aims:
             # what is unlike in some respect is looked for among what is alike overall
-            sources = [(raw, asked.target)]
+            aims = [Aim(raw, asked.target)]
         if asked.modifier is not None:
             text = (asked.modifier / np.linalg.norm(asked.modifier)).astype(np.float32)
-            sources.append((raw, replace(asked.target, like=text[None], unlike=asked.target.unlike[:0])))
-        plans = [choose(space, asked.query, self._resident) for space, _ in sources]
+            aims.append(Aim(raw, replace(asked.target, like=text[None], unlike=asked.target.unlike[:0])))
+        plans = [choose(aim.space, asked.query, self._resident) for aim in aims]
         if all(plan.strategy == "named" for plan in plans):
-            return self._rescored(asked, sources, number)
+            return self._rescored(asked, aims, number)
         candidates: dict[PointId, None] = {}
-        for plan, (space, target) in zip(plans, sources, strict=True):
-            found, _ = nearest(plan.strategy, space, target, number, asked.query, self._store, self._resident)
+        for plan, aim in zip(plans, aims, strict=True):
+            found, _ = nearest(plan.strategy, aim, number, asked.query, self._store, self._resident)
             candidates |= dict.fromkeys(point for point, _ in found)
         return self._scored(asked, list(candidates)), len(candidates)
 
-    def _rescored(self, asked: Asked, sources: list[tuple[Space, Target]], number: int) -> tuple[Ranked, int]:
+    def _rescored(self, asked: Asked, aims: list[Aim], number: int) -> tuple[Ranked, int]:
         """The candidates by scores that the engine computes, from the named vectors: no embedding leaves it."""
         query, raw = asked.query, Space.of(self._criteria, None)
         narrow = narrowed(query.query_filter, asked.target.without)
         wanted = [
-            VectorQuery(
-                direction_of(space, target), space.vector, number, query_filter=narrow, params=query.search_params
-            )
-            for space, target in sources
+            VectorQuery(aim.direction, aim.space.vector, number, query_filter=narrow, params=query.search_params)
+            for aim in aims
         ]
-        by = [(asked.directions[name], space.vector) for name, space in asked.spaces.items()]
+        by = [(aim.direction, aim.space.vector) for aim in asked.aims.values()]
         if asked.modifier is not None:
             by.append((asked.modifier, raw.vector))
         found = self._store.rescore(wanted, by)
@@ -218,7 +209,7 @@ class Searcher:
             return self._scored(asked, ids), len(ids)
         parts = {
             name: np.array([scores[point] for point in ids])
-            for name, scores in zip([*asked.spaces, _MODIFIER], found, strict=False)
+            for name, scores in zip([*asked.aims, _MODIFIER], found, strict=False)
         }
         if asked.modifier is not None:  # the engine's cosine is that of a unit vector
             parts[_MODIFIER] *= float(np.linalg.norm(asked.modifier))
@@ -230,8 +221,7 @@ class Searcher:
         if not ids:
             return Ranked([], np.empty(0), {})
         parts = {
-            name: space.represent(embeddings).astype(np.float64) @ asked.directions[name]
-            for name, space in asked.spaces.items()
+            name: aim.space.represent(embeddings).astype(np.float64) @ aim.direction for name, aim in asked.aims.items()
         }
         if asked.modifier is not None:
             parts[_MODIFIER] = embeddings.astype(np.float64) @ asked.modifier
@@ -246,7 +236,7 @@ class Searcher:
             similarity, modifier = parts.values()
             scores = composed(similarity, modifier, asked.query.criterion_weight)
         else:
-            scores = parts[asked.main.name] if asked.is_plain else weighted(parts, asked.weights)
+            scores = parts[asked.main.space.name] if asked.is_plain else weighted(parts, asked.weights)
         return Ranked(ids, scores, parts).at(ranking(scores, ids))
 
     def _spread(self, asked: Asked, ranked: Ranked) -> Ranked:
@@ -256,26 +246,27 @@ class Searcher:
             return ranked
         row = {point: at for at, point in enumerate(ids)}
         ranked = ranked.at([at for at, point in enumerate(ranked.ids) if point in row])
-        representations = asked.main.represent(embeddings[[row[point] for point in ranked.ids]])
+        representations = asked.main.space.represent(embeddings[[row[point] for point in ranked.ids]])
         number = len(ranked.ids) if asked.query.group_by else asked.end
         return ranked.at(most_diverse(ranked.scores, representations, diversity=asked.query.diversity, limit=number))
 
-    def _scan_together(self, every: list[Asked]) -> list[Ranked]:
-        space = every[0].main
-        directions = np.stack([asked.directions[space.name] for asked in every])
-        most = max(asked.end for asked in every)
-        found = self._resident.scan().search(directions, space.projection, key=space.key, limit=most)
-        answers = []
-        for asked, pairs in zip(every, found, strict=True):
-            least = -np.inf if asked.query.score_threshold is None else asked.query.score_threshold
-            answers.append(_of_pairs([pair for pair in pairs[: asked.end] if pair[1] >= least], space))
-        return answers
+    def _scanned(self, every: list[Asked]) -> list[list[Hit]]:
+        """Plain searches by scan: one pass over the embeddings for each criterion, one read of all hits' payloads."""
+        ranked: dict[int, Ranked] = {}
+        for key in dict.fromkeys(asked.main.space.key for asked in every):
+            shared = [at for at, asked in enumerate(every) if asked.main.space.key == key]
+            space = every[shared[0]].main.space
+            directions = np.stack([every[at].main.direction for at in shared])
+            most = max(every[at].end + len(every[at].target.without) for at in shared)
+            found = self._resident.scan().search(directions, space.projection, key=key, limit=most)
+            ranked |= {at: _of_pairs(_wanted(pairs, every[at]), space) for at, pairs in zip(shared, found, strict=True)}
+        return self._completion.hits_together([(asked, ranked[at]) for at, asked in enumerate(every)])
 
     def _engine_query(self, asked: Asked) -> VectorQuery:
-        query, space = asked.query, asked.main
+        query, aim = asked.query, asked.main
         return VectorQuery(
-            asked.directions[space.name],
-            space.vector,
+            aim.direction,
+            aim.space.vector,
             query.limit,
             query.offset,
             narrowed(query.query_filter, asked.target.without),
@@ -295,6 +286,14 @@ def _of_pairs(found: list[tuple[PointId, float]], space: Space) -> Ranked:
     return Ranked([point for point, _ in found], scores, {space.name: scores})
 
 
+def _wanted(found: list[tuple[PointId, float]], asked: Asked) -> list[tuple[PointId, float]]:
+    """Those of the pairs that are hits: no example, not too many, and good enough."""
+    without, threshold = asked.target.without, asked.query.score_threshold
+    if without:
+        found = [pair for pair in found if pair[0] not in without]
+    return [pair for pair in found[: asked.end] if threshold is None or pair[1] >= threshold]
+
+
 def _engine_hits(asked: Asked, points: list[Scored]) -> list[Hit]:
-    name = asked.main.name
+    name = asked.main.space.name
     return [Hit(point.id, point.score, point.payload, {name: point.score}) for point in points]

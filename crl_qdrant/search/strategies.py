@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from qdrant_client import models
@@ -16,40 +17,51 @@ from crl_qdrant.search.space import Space
 from crl_qdrant.search.target import Target
 from crl_qdrant.stores import Store, VectorQuery
 
-__all__ = ["direction_of", "narrowed", "nearest"]
+__all__ = ["Aim", "narrowed", "nearest"]
 
 Found = list[tuple[PointId, float]]
 
 
-def nearest(
-    strategy: str, space: Space, target: Target, number: int, query: Query, store: Store, resident: Resident
-) -> tuple[Found, int]:
-    """At most `number` points nearest to the target in a space, best first, and how many were scored by us."""
-    direction = direction_of(space, target)
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What is looked for in one space.
+
+    Attributes:
+        space: where to compare.
+        target: what to be like and unlike.
+        direction: the representation [r] that points like the target have, unit length; zeros where there is none.
+    """
+
+    space: Space
+    target: Target
+    direction: Float32Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "direction", _direction(self.space.represent, self.target))
+
+
+def nearest(strategy: str, aim: Aim, number: int, query: Query, store: Store, resident: Resident) -> tuple[Found, int]:
+    """At most `number` points nearest to what is aimed at, best first, and how many were scored by us."""
+    space, direction, without = aim.space, aim.direction, aim.target.without
     if strategy == "rerank":
-        candidates = _candidates(space, target, number * query.oversample, query, store, resident)
+        candidates = _candidates(aim, number * query.oversample, query, store, resident)
         return _reranked(space, direction, candidates, resident)[:number], len(candidates)
     if strategy == "scan":
         chosen = _among(query, store)
         scan = resident.scan()
         (found,) = scan.search(
-            direction[None], space.projection, key=space.key, limit=number, among=chosen, without=target.without
+            direction[None], space.projection, key=space.key, limit=number, among=chosen, without=without
         )
         return found, len(scan) if chosen is None else len(chosen)
     wanted = VectorQuery(
         direction,
         space.vector,
         number,
-        query_filter=narrowed(query.query_filter, target.without),
+        query_filter=narrowed(query.query_filter, without),
         with_payload=False,
         params=query.search_params,
     )
     return [(each.id, each.score) for each in store.query(wanted)], 0
-
-
-def direction_of(space: Space, target: Target) -> Float32Array:
-    """The representation [r] that points like the target have in a space, unit length; zeros where there is none."""
-    return _direction(space.represent, target)
 
 
 def _direction(represent: Callable[[Float32Array], Float32Array], target: Target) -> Float32Array:
@@ -79,14 +91,13 @@ def narrowed(query_filter: models.Filter | None, without: Sequence[PointId]) -> 
     return models.Filter(must=None if query_filter is None else [query_filter], must_not=[own])
 
 
-def _candidates(
-    space: Space, target: Target, number: int, query: Query, store: Store, resident: Resident
-) -> list[PointId]:
+def _candidates(aim: Aim, number: int, query: Query, store: Store, resident: Resident) -> list[PointId]:
     """Raw neighbours of the target, and of its tangent: the direction that the criterion adds to the average item's.
 
     A query on the raw vectors ranks by the unnormalised product with qPPᵀ, which the mean of all items dominates. With
     the mean's direction taken out of qP it finds what differs from the average as the query does.
     """
+    space, target = aim.space, aim.target
     raw_vector = Space.of(space.criteria, None).vector
     vectors = [mean_direction(target.like, target.unlike)]
     if space.stored is not None and len(sample := resident.sample()):

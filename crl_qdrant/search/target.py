@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from crl_qdrant.points import point_id, PointId
 from crl_qdrant.search.query import Query
 from crl_qdrant.search.resident import Resident
 
-__all__ = ["Target", "resolve", "text_embedding"]
+__all__ = ["Target", "embedded_together", "resolve", "text_embedding"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,22 @@ def resolve(query: Query, resident: Resident, encoder: BoundEncoder, dimension: 
                 rows.append(_stored(resident, known))
         unlike = np.stack(rows)
     return Target(like, unlike, tuple(without))
+
+
+def embedded_together(queries: Sequence[Query], encoder: BoundEncoder) -> list[Query]:
+    """The same queries, with embeddings where there were images and texts: each kind in one call of the encoder."""
+    images = {at: decode(query.image) for at, query in enumerate(queries) if query.image is not None}
+    texts = {at: query.text for at, query in enumerate(queries) if query.text is not None}
+    rows: dict[int, Float32Array] = {}
+    if images:
+        found = encoder.encode_images(list(images.values()), purpose="search by image")
+        rows |= zip(images, encoder.unit(found), strict=True)
+    if texts:
+        rows |= zip(texts, encoder.encode_texts(list(texts.values()), purpose="search by text"), strict=True)
+    return [
+        replace(query, image=None, text=None, embedding=rows[at]) if at in rows else query
+        for at, query in enumerate(queries)
+    ]
 
 
 def text_embedding(phrasings: list[str], encoder: BoundEncoder) -> Float32Array:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast, Final
 
@@ -14,8 +13,9 @@ import qdrant_edge as edge
 from qdrant_client import models
 
 from crl_qdrant.embeddings import Float32Array
-from crl_qdrant.errors import CRLError, ExistsError, LockedError, NotFoundError, StoreError
+from crl_qdrant.errors import ExistsError, NotFoundError
 from crl_qdrant.points import Payload, PointId
+from crl_qdrant.stores.edge_errors import translated
 from crl_qdrant.stores.edge_filter import edge_filter
 from crl_qdrant.stores.edge_repair import load_shard
 from crl_qdrant.stores.json_file import read_json, write_json
@@ -46,7 +46,7 @@ class EdgeStore:
             ExistsError: the directory is there already.
             StoreError: it cannot be written.
         """
-        with _translated(f"creating {directory}"):
+        with translated(f"creating {directory}"):
             if directory.exists():
                 raise ExistsError(f"{directory} exists already; open it, or choose another name or location")
         config = edge.EdgeConfig(
@@ -54,7 +54,7 @@ class EdgeStore:
                 name: edge.EdgeVectorParams(size=size, distance=edge.Distance.Cosine) for name, size in vectors.items()
             }
         )
-        with _translated(f"creating {directory}"):
+        with translated(f"creating {directory}"):
             directory.parent.mkdir(parents=True, exist_ok=True)
             # made complete under another name, then renamed: a killed process leaves no half collection behind
             draft = directory.with_name(f".{directory.name}-{uuid.uuid4().hex[:8]}")
@@ -77,7 +77,7 @@ class EdgeStore:
             LockedError: another process, or another object of this one, has it open.
             StoreError: it cannot be read.
         """
-        with _translated(f"opening {directory}"):
+        with translated(f"opening {directory}"):
             there = (directory / _METADATA).is_file()
             names = (path.parent.name for path in directory.parent.glob(f"*/{_METADATA}"))
             others = sorted(name for name in names if not name.startswith("."))
@@ -86,7 +86,7 @@ class EdgeStore:
                 f"there is no collection {directory.name!r} in {directory.parent}; "
                 + (f"there are: {', '.join(others)}" if others else "there is none at all")
             )
-        with _translated(f"opening {directory}"):
+        with translated(f"opening {directory}"):
             return cls(directory, load_shard(directory / _SHARD))
 
     @property
@@ -99,13 +99,13 @@ class EdgeStore:
     def update_metadata(self, entries: Mapping[str, Any]) -> None:
         merged = {key: value for key, value in (self._metadata | dict(entries)).items() if value is not None}
         self._checkpoint()  # metadata that call a named vector complete must not be ahead of it
-        with _translated("writing the collection's metadata"):
+        with translated("writing the collection's metadata"):
             write_json(self._directory / _METADATA, merged)
         self._metadata = merged
 
     def vector_sizes(self) -> dict[str, int]:
         # Edge has no call for this; it keeps its own record up to date with every change
-        with _translated("reading the collection's configuration"):
+        with translated("reading the collection's configuration"):
             config = read_json(self._directory / _SHARD / "edge_config.json")
         return {name: int(parameters["size"]) for name, parameters in config["vectors"].items()}
 
@@ -134,7 +134,7 @@ class EdgeStore:
 
     def set_payload(self, ids: Sequence[PointId], payloads: Sequence[Payload], *, key: str | None) -> None:
         # an operation has one payload for all its points, and Edge takes one operation at a time
-        with _translated(f"writing the payload's {key or 'fields'}"):
+        with translated(f"writing the payload's {key or 'fields'}"):
             for point_id, payload in zip(ids, payloads, strict=True):
                 self._shard.update(edge.UpdateOperation.set_payload([point_id], payload, key=key))
 
@@ -142,16 +142,16 @@ class EdgeStore:
         self._update("deleting points", edge.UpdateOperation.delete_points(list(ids)))
 
     def count(self, query_filter: models.Filter | None = None) -> int:
-        with _translated("counting points"):
+        with translated("counting points"):
             return self._shard.count(edge.CountRequest(filter=edge_filter(query_filter)))
 
     def query(self, query: VectorQuery) -> list[Scored]:
-        with _translated("searching"):
+        with translated("searching"):
             found = self._shard.query(_request(query))
         return [Scored(_plain(point.id), point.score, point.payload) for point in found]
 
     def query_batch(self, queries: Sequence[VectorQuery]) -> list[list[Scored]]:
-        with _translated("searching"):
+        with translated("searching"):
             found = self._shard.query_batch(edge.QueryBatchRequest([_request(query) for query in queries]))
         return [[Scored(_plain(point.id), point.score, point.payload) for point in each] for each in found]
 
@@ -172,14 +172,14 @@ class EdgeStore:
             edge.QueryRequest(limit=most, query=_nearest(vector, using), prefetches=prefetches, with_payload=False)
             for vector, using in by
         ]
-        with _translated("searching"):
+        with translated("searching"):
             found = self._shard.query_batch(edge.QueryBatchRequest(requests))
         return [{_plain(point.id): point.score for point in points} for points in found]
 
     def retrieve(
         self, ids: Sequence[PointId], *, vector: str | None = None, with_payload: WithPayload = True
     ) -> list[Record]:
-        with _translated("reading points"):
+        with translated("reading points"):
             found = self._shard.retrieve(list(ids), with_payload, [vector] if vector else False)
         return [Record(_plain(p.id), p.payload, _vector(p, vector) if vector else None) for p in found]
 
@@ -197,17 +197,17 @@ class EdgeStore:
             yield [_plain(point.id) for point in points]
 
     def optimize(self) -> None:
-        with _translated("building the index"):
+        with translated("building the index"):
             self._shard.optimize()
             # only now do the segments go that were rewritten; they would not know of later changes of the vectors
             self._shard.flush()
 
     def close(self) -> None:
-        with _translated("closing"):
+        with translated("closing"):
             self._shard.close()
 
     def _update(self, action: str, operation: edge.UpdateOperation) -> None:
-        with _translated(action):
+        with translated(action):
             self._shard.update(operation)
 
     def _change_vectors(self, action: str, operation: edge.UpdateOperation) -> None:
@@ -223,7 +223,7 @@ class EdgeStore:
         """
         # a flush keeps the last entry of the log: let it be an empty one
         self._update("writing to disk", edge.UpdateOperation.delete_points([]))
-        with _translated("writing to disk"):
+        with translated("writing to disk"):
             self._shard.flush()
 
     def _pages(
@@ -234,7 +234,7 @@ class EdgeStore:
             request = edge.ScrollRequest(
                 offset=offset, limit=size, filter=conditions, with_payload=False, with_vector=with_vector
             )
-            with _translated("reading points"):
+            with translated("reading points"):
                 points, offset = self._shard.scroll(request)
             if points:
                 yield points
@@ -282,22 +282,3 @@ def _plain(point_id: int | str | uuid.UUID) -> PointId:
 def _vector(point: edge.Record, name: str) -> list[float] | None:
     # all our vectors are named and dense; the stubs allow every kind
     return cast("dict[str, list[float]]", point.vector or {}).get(name)
-
-
-@contextmanager
-def _translated(action: str) -> Iterator[None]:
-    """Edge raises bare Exceptions with good texts: keep the text, give it a type and say what was being done."""
-    try:
-        yield
-    except CRLError:
-        raise
-    except Exception as error:
-        text = str(error)
-        if "WouldBlock" in text or isinstance(error, BlockingIOError):
-            raise LockedError(
-                f"{action}: the collection is open already, in another process or in another object of this one; "
-                "close that first, or run a Qdrant server and pass its URL as location where several processes need it"
-            ) from error
-        if "Shard is not initialized" in text:
-            raise StoreError(f"{action}: this collection was closed; open it again") from error
-        raise StoreError(f"{action}: {text}") from error

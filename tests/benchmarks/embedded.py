@@ -21,7 +21,7 @@ import numpy as np
 import qdrant_edge as edge
 import torch
 
-from crl_qdrant import Criterion, CRLCollection
+from crl_qdrant import Criterion, CRLCollection, Query
 from crl_qdrant.options import PRESETS
 from crl_qdrant.projection import conditional_representation, Projection, projection_of
 
@@ -146,6 +146,14 @@ def main() -> None:
             rounds=200,
         )
         row("scan, warm criterion, ms (bare: matrix-vector product and top-k)", ours, theirs, ".2f")
+        options: dict[str, Any] = {"criterion": "c0", "limit": LIMIT, "with_payload": False}
+        queries = [Query(embedding=each, **options) for each in rows[:100]]
+        ours, theirs = take_turns(
+            lambda _: products.search_batch(queries),
+            lambda _: [products.search(embedding=each, **options) for each in rows[:100]],
+            rounds=15,
+        )
+        row("scan, search_batch of 100, queries/s (bare: search, one by one)", 1e5 / ours, 1e5 / theirs, ",.0f")
         ours, theirs = take_turns(
             lambda n: products.search(embedding=rows[n], criterion=f"c{n + 1}", limit=LIMIT, with_payload=False),
             lambda n: conditional_representation(matrix, projections[n + 1]),
@@ -159,10 +167,10 @@ def main() -> None:
         row("materialize, points/s (bare: update_vectors alone)", our_rate, update_rate, ",.0f")
         products.optimize()
         bare.optimize()
-        queries = representation[:1000].tolist()
+        vectors = representation[:1000].tolist()
         ours, theirs = take_turns(
             lambda n: products.search(embedding=rows[n], criterion="c0", limit=LIMIT),
-            lambda n: bare_search(bare, queries[n]),
+            lambda n: bare_search(bare, vectors[n]),
             rounds=1000,
         )
         row("named vector, ms", ours, theirs, ".2f")

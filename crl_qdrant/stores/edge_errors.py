@@ -1,0 +1,29 @@
+"""What Qdrant Edge raises, as errors of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from crl_qdrant.errors import CRLError, LockedError, StoreError
+
+__all__ = ["translated"]
+
+
+@contextmanager
+def translated(action: str) -> Iterator[None]:
+    """Edge raises bare Exceptions with good texts: keep the text, give it a type and say what was being done."""
+    try:
+        yield
+    except CRLError:
+        raise
+    except Exception as error:
+        text = str(error)
+        if "WouldBlock" in text or isinstance(error, BlockingIOError):
+            raise LockedError(
+                f"{action}: the collection is open already, in another process or in another object of this one; "
+                "close that first, or run a Qdrant server and pass its URL as location where several processes need it"
+            ) from error
+        if "Shard is not initialized" in text:
+            raise StoreError(f"{action}: this collection was closed; open it again") from error
+        raise StoreError(f"{action}: {text}") from error
