@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial, update_wrapper
@@ -12,6 +10,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from crl_qdrant.collection import CRLCollection
 from crl_qdrant.criterion import Criterion
+from crl_qdrant.stores.awaited import in_thread
 
 __all__ = ["AsyncCRLCollection"]
 
@@ -32,7 +31,7 @@ def _in_thread(
 
 def _opening(method: Callable[P, CRLCollection]) -> Callable[P, Awaitable[AsyncCRLCollection]]:
     async def call(*arguments: P.args, **options: P.kwargs) -> AsyncCRLCollection:
-        return AsyncCRLCollection(await asyncio.to_thread(method, *arguments, **options))
+        return AsyncCRLCollection(await in_thread(None, partial(method, *arguments, **options)))
 
     return update_wrapper(call, method)
 
@@ -41,7 +40,9 @@ class AsyncCRLCollection:
     """A `CRLCollection` whose methods are awaited: the same names, arguments, results and errors.
 
     Every call runs in a thread of the collection's own, so the event loop is never blocked: not by an encoder, not by
-    the embedded engine or a scan, and not by a server's answer being decoded. It is an async context manager.
+    the embedded engine or a scan. The requests of an `AsyncQdrantClient` that was passed as location run on the loop
+    that awaits the call. A call that is cancelled is no longer waited for and goes on in its thread, so that what is
+    held in memory keeps step with what is stored. It is an async context manager.
     """
 
     create = staticmethod(_opening(CRLCollection.create))
@@ -52,8 +53,7 @@ class AsyncCRLCollection:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"crl-{collection.name}")
 
     async def _run(self, call: Callable[[], R]) -> R:
-        context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(call))
+        return await in_thread(self._threads, call)
 
     async def __aenter__(self) -> AsyncCRLCollection:
         return self
@@ -64,7 +64,7 @@ class AsyncCRLCollection:
         await self.close()
 
     async def close(self) -> None:
-        """Wait for the calls under way, then let go of the directory or connection."""
+        """Let go of the directory or connection. A client that was passed in stays open."""
         await self._run(self._collection.close)
         self._threads.shutdown(wait=False)
 

@@ -139,7 +139,8 @@ class CRLCollection:
         Args:
             name: letters, digits, "_", "-" and ".".
             location: a directory (Qdrant Edge), ":memory:" (gone with the process), the http(s) URL of a Qdrant
-                server (its API key is read from QDRANT_API_KEY), or a ready `QdrantClient`.
+                server (its API key is read from QDRANT_API_KEY), or a ready `QdrantClient`; for `AsyncCRLCollection`
+                also an `AsyncQdrantClient`.
             encoder: "open_clip:<model>/<pretrained tag or checkpoint path>", "transformers:<repository or folder>",
                 "demo", an object with `encode_images`, `encode_texts`, `dimension` and `name`; None where you bring
                 all embeddings.
@@ -228,7 +229,7 @@ class CRLCollection:
         return self._criteria.manifest
 
     def close(self) -> None:
-        """Let go of the directory or connection. A `QdrantClient` that was passed in stays open."""
+        """Let go of the directory or connection. A client that was passed in stays open."""
         self._resident.forget()
         self._store.close()
 

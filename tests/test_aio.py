@@ -5,13 +5,47 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from fakes import ColourEncoder, picture
+from qdrant_client import AsyncQdrantClient, QdrantClient
 
-from crl_qdrant import AsyncCRLCollection, Criterion, CRLCollection, InputError, Query
+from crl_qdrant import AsyncCRLCollection, Criterion, CRLCollection, InputError, NotFoundError, Query, StoreError
+
+
+@pytest.fixture(params=["edge", "client", "async client"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    if request.param == "edge":
+        yield tmp_path / "data"
+    elif request.param == "client":
+        client = QdrantClient(":memory:")
+        yield client
+        client.close()
+    else:
+        asynchronous = AsyncQdrantClient(":memory:")
+        yield asynchronous
+        asyncio.run(asynchronous.close())
+
+
+class Held(AsyncQdrantClient):
+    """A client whose searches wait, on the event loop, until so many of them have been asked for."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(":memory:")
+        self.left = number
+        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def query_batch_points(self, *arguments: Any, **options: Any) -> Any:
+        self.asked.set()
+        self.left -= 1
+        if self.left == 0:
+            self.go_on.set()
+        await self.go_on.wait()
+        return await super().query_batch_points(*arguments, **options)
 
 
 def public(kind: type) -> set[str]:
@@ -66,5 +100,85 @@ def test_the_loop_is_never_blocked(location: Any) -> None:
             assert not any(search.done() for search in searches)
             loop_goes_on.set()
             assert [len(hits) for hits in await asyncio.gather(*searches)] == [2, 2, 2, 2]
+
+    asyncio.run(live())
+
+
+def test_the_loop_goes_on_while_a_request_is_under_way() -> None:
+    async def live() -> None:
+        client = Held(2)
+        async with await AsyncCRLCollection.create("products", location=client, dimension=4) as products:
+            await products.add([1, 2], embeddings=np.eye(4)[:2])
+            search = asyncio.create_task(products.search(like=1))
+            await client.asked.wait()
+            assert await products.count() == 2
+            assert not search.done()
+            client.go_on.set()
+            assert [hit.id for hit in await search] == [2]
+        assert await client.collection_exists("products")  # it is still open
+        await client.close()
+
+    asyncio.run(asyncio.wait_for(live(), timeout=60))
+
+
+def test_two_collections_search_at_once() -> None:
+    async def live() -> None:
+        client = Held(2)
+        every = [await AsyncCRLCollection.create(name, location=client, dimension=4) for name in ("coats", "shoes")]
+        for products in every:
+            await products.add([1, 2], embeddings=np.eye(4)[:2])
+        # each would wait for ever for the other, were there not two requests at the same time
+        found = await asyncio.gather(*(products.search(embedding=[0, 1, 0, 0], limit=1) for products in every))
+        assert [hits[0].id for hits in found] == [2, 2]
+        for products in every:
+            await products.close()
+
+    asyncio.run(asyncio.wait_for(live(), timeout=60))
+
+
+def test_a_cancelled_call_is_no_longer_waited_for() -> None:
+    async def live() -> None:
+        client = Held(3)
+        async with await AsyncCRLCollection.create("products", location=client, dimension=4) as products:
+            await products.add([1, 2], embeddings=np.eye(4)[:2])
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(products.search(like=1), timeout=0.05)
+            assert await products.count() == 2
+            client.go_on.set()
+            assert len(await products.search(like=1)) == 1
+
+    asyncio.run(asyncio.wait_for(live(), timeout=60))
+
+
+def test_a_loop_that_ends_leaves_no_thread_waiting() -> None:
+    collections: list[AsyncCRLCollection] = []
+
+    async def live() -> None:
+        client = Held(2)
+        products = await AsyncCRLCollection.create("products", location=client, dimension=4)
+        collections.append(products)
+        asyncio.get_running_loop().create_task(products.search(embedding=np.ones(4)))
+        await client.asked.wait()
+
+    asyncio.run(live())
+    ended = threading.Thread(target=collections[0]._threads.shutdown, daemon=True)
+    ended.start()
+    ended.join(timeout=30)
+    assert not ended.is_alive()
+
+
+def test_errors_are_those_of_the_other_collection() -> None:
+    async def live() -> None:
+        client = AsyncQdrantClient(":memory:")
+        with pytest.raises(NotFoundError, match="none at all"):
+            await AsyncCRLCollection.open("products", location=client)
+        gone = AsyncQdrantClient("http://127.0.0.1:9", check_compatibility=False)
+        with pytest.raises(StoreError, match="cannot be reached"):
+            await AsyncCRLCollection.open("products", location=gone)
+        with pytest.raises(InputError, match=r"await AsyncCRLCollection\.create"):
+            CRLCollection.create("products", location=client, dimension=4)
+        with pytest.raises(InputError, match=r"CRLCollection takes a QdrantClient"):
+            await asyncio.to_thread(CRLCollection.open, "products", location=client)
+        await gone.close()
 
     asyncio.run(live())

@@ -9,16 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from qdrant_client import QdrantClient
+from qdrant_client import AsyncQdrantClient, QdrantClient
 
 from crl_qdrant.errors import InputError, StoreError
+from crl_qdrant.stores.awaited import AwaitedClient
 from crl_qdrant.stores.store import Record, Scored, Store, VectorQuery, WithPayload
 
 _TIMEOUT_S: Final = 60  # writes wait until they are durable; the client's own 5 s is short for a large batch
 
 __all__ = ["Location", "Record", "Scored", "Store", "VectorQuery", "WithPayload", "create_store", "open_store"]
 
-Location: TypeAlias = "str | os.PathLike[str] | QdrantClient"
+Location: TypeAlias = "str | os.PathLike[str] | QdrantClient | AsyncQdrantClient"
 
 
 def create_store(location: Location, name: str, vectors: Mapping[str, int], metadata: Mapping[str, Any]) -> Store:
@@ -26,7 +27,8 @@ def create_store(location: Location, name: str, vectors: Mapping[str, int], meta
 
     Args:
         location: a directory (Qdrant Edge), ":memory:" (qdrant-client's local mode), an http(s) URL of a server,
-            whose API key is read from QDRANT_API_KEY, or a ready `QdrantClient`.
+            whose API key is read from QDRANT_API_KEY, a ready `QdrantClient`, or an `AsyncQdrantClient` where this
+            is a thread of `in_thread`.
 
     Raises:
         InputError: not a location.
@@ -34,14 +36,15 @@ def create_store(location: Location, name: str, vectors: Mapping[str, int], meta
         StoreError: the store cannot be reached or written.
     """
     target = _resolved(location)
-    if isinstance(target, QdrantClient):
-        from crl_qdrant.stores.client import ClientStore
+    if isinstance(target, Path):
+        from crl_qdrant.stores.edge import EdgeStore
 
-        with _closed_on_error(target, owned=target is not location):
-            return ClientStore.create(target, name, vectors, metadata, owned=target is not location)
-    from crl_qdrant.stores.edge import EdgeStore
+        return EdgeStore.create(target / name, vectors, metadata)
+    from crl_qdrant.stores.client import ClientStore
 
-    return EdgeStore.create(target / name, vectors, metadata)
+    owned = isinstance(location, (str, os.PathLike))
+    with _closed_on_error(target, owned=owned):
+        return ClientStore.create(target, name, vectors, metadata, owned=owned)
 
 
 def open_store(location: Location, name: str) -> Store:
@@ -54,19 +57,22 @@ def open_store(location: Location, name: str) -> Store:
         StoreError: the store cannot be reached or read.
     """
     target = _resolved(location)
-    if isinstance(target, QdrantClient):
-        from crl_qdrant.stores.client import ClientStore
+    if isinstance(target, Path):
+        from crl_qdrant.stores.edge import EdgeStore
 
-        with _closed_on_error(target, owned=target is not location):
-            return ClientStore.open(target, name, owned=target is not location)
-    from crl_qdrant.stores.edge import EdgeStore
+        return EdgeStore.open(target / name)
+    from crl_qdrant.stores.client import ClientStore
 
-    return EdgeStore.open(target / name)
+    owned = isinstance(location, (str, os.PathLike))
+    with _closed_on_error(target, owned=owned):
+        return ClientStore.open(target, name, owned=owned)
 
 
-def _resolved(location: Location) -> QdrantClient | Path:
+def _resolved(location: Location) -> QdrantClient | AwaitedClient | Path:
     if isinstance(location, QdrantClient):
         return location
+    if isinstance(location, AsyncQdrantClient):
+        return AwaitedClient(location)
     if not isinstance(location, (str, os.PathLike)) or not str(location):
         raise InputError(f"location is a directory, ':memory:', an http(s) URL or a QdrantClient, got {location!r}")
     if location == ":memory:":
@@ -84,7 +90,7 @@ def _resolved(location: Location) -> QdrantClient | Path:
 
 
 @contextmanager
-def _closed_on_error(client: QdrantClient, *, owned: bool) -> Iterator[None]:
+def _closed_on_error(client: QdrantClient | AwaitedClient, *, owned: bool) -> Iterator[None]:
     try:
         yield
     except BaseException:

@@ -15,6 +15,7 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.errors import CRLError, ExistsError, FilterError, NotFoundError, StoreError
 from crl_qdrant.points import Payload, PointId
+from crl_qdrant.stores.awaited import AwaitedClient
 from crl_qdrant.stores.store import Record, Scored, VectorQuery, WithPayload
 
 __all__ = ["ClientStore"]
@@ -23,22 +24,24 @@ _LOCKS: WeakKeyDictionary[QdrantClient, Any] = WeakKeyDictionary()
 
 
 class ClientStore:
-    """One collection of a `QdrantClient`. Use `create` or `open`; an `owned` client is closed with the store."""
+    """One collection of a client. Use `create` or `open`; an `owned` client is closed with the store."""
 
-    def __init__(self, client: QdrantClient, collection_name: str, *, owned: bool) -> None:
+    def __init__(self, client: QdrantClient | AwaitedClient, collection_name: str, *, owned: bool) -> None:
         self._client = client
         self._name = collection_name
         self._owned = owned
-        # local mode is plain Python data that concurrent writes corrupt; a server needs no lock of ours
         options = client.init_options
         self._local = options.get("location") == ":memory:" or options.get("path") is not None
-        # one lock a client, since several collections of one client share its data
-        self._lock: Any = _LOCKS.setdefault(client, threading.RLock()) if self._local else nullcontext()
+        self._lock: Any = nullcontext()
+        if self._local and isinstance(client, QdrantClient):
+            # local mode is plain Python data that concurrent writes corrupt; a server needs no lock of ours, and an
+            # event loop makes no two calls at once. One lock a client, since its collections share its data
+            self._lock = _LOCKS.setdefault(client, threading.RLock())
 
     @classmethod
     def create(
         cls,
-        client: QdrantClient,
+        client: QdrantClient | AwaitedClient,
         collection_name: str,
         vectors: Mapping[str, int],
         metadata: Mapping[str, Any],
@@ -66,7 +69,7 @@ class ClientStore:
         return store
 
     @classmethod
-    def open(cls, client: QdrantClient, collection_name: str, *, owned: bool = False) -> ClientStore:
+    def open(cls, client: QdrantClient | AwaitedClient, collection_name: str, *, owned: bool = False) -> ClientStore:
         """A collection that is there.
 
         Raises:
