@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from crl_qdrant.errors import InputError
@@ -9,7 +11,7 @@ from crl_qdrant.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["choose_device"]
+__all__ = ["choose_device", "one_thread"]
 
 
 def choose_device(device: str) -> torch.device:
@@ -34,3 +36,16 @@ def choose_device(device: str) -> torch.device:
             "use device='cpu', or install a CUDA build of torch and its driver"
         )
     return chosen
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for torch: operations too small to be divided only wait for the other one, long on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

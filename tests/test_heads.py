@@ -161,7 +161,7 @@ def test_on_the_demo_it_beats_the_paper_without_training(demo_shop: dict[str, An
         products.add(range(600), embeddings=demo_shop["embeddings"])
         products.define(demo_shop["criteria"]["pattern"].with_options("paper"))
         before, trained_on = _rows(products, "pattern"), range(400)
-        report = products.train_head("pattern", {n: labels[n] for n in trained_on}, epochs=15, seed=0)
+        report = products.train_head("pattern", {n: labels[n] for n in trained_on}, epochs=8, seed=0)
         after = _rows(products, "pattern")
     held_out = slice(400, 600)  # neither trained on nor used to choose the epoch
     free, head = (mean_average_precision(torch.tensor(each[held_out]), labels[held_out]) for each in (before, after))

@@ -87,6 +87,7 @@ def train_head(
     """
     import torch
 
+    from crl_qdrant.device import one_thread
     from crl_qdrant.evaluation.metrics import mean_average_precision
     from crl_qdrant.triplets import train_heads
 
@@ -100,13 +101,14 @@ def train_head(
     def precision(representations: torch.Tensor) -> float:
         return mean_average_precision(representations, values)
 
-    training = train_heads(
-        [rows[train]],
-        [np.unique(codes[train], return_inverse=True)[1]],
-        settings,
-        measure=lambda heads: precision(heads[0](rows[held_out])),
-        advance=advance,
-    )
+    with one_thread():
+        training = train_heads(
+            [rows[train]],
+            [np.unique(codes[train], return_inverse=True)[1]],
+            settings,
+            measure=lambda heads: precision(heads[0](rows[held_out])),
+            advance=advance,
+        )
     free = precision(rows[held_out])
     head = StoredHead(*(np.asarray(each.cpu().numpy()) for each in training.heads[0]))
     report = HeadReport(
