@@ -1,19 +1,14 @@
-"""A process that does to a collection whatever can be done to it, in random order, until it is killed.
-
-It says in a log what it is about to do and when that is done, so that whoever killed it knows what must be there.
-"""
+"""All that can be done to a collection, and what the collection then holds."""
 
 from __future__ import annotations
 
-import json
-import os
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import qdrant_edge as edge
 from fakes import unit
 
 from crl_qdrant import Criterion, CRLCollection
@@ -76,6 +71,22 @@ class Expected:
         return [self, *waiting, self.after(operation)]
 
 
+def collection(location: Path, *first: Operation) -> Expected:
+    """A collection of a few segments, one of them already indexed, after these operations."""
+    with CRLCollection.create("products", location=location, dimension=DIMENSION):
+        pass
+    vectors = {"image": edge.EdgeVectorParams(size=DIMENSION, distance=edge.Distance.Cosine)}
+    # a threshold in KB, which is in the tens of thousands otherwise
+    config = edge.EdgeConfig(vectors=vectors, optimizers=edge.EdgeOptimizersConfig(indexing_threshold=10))
+    edge.EdgeShard.load(str(location / "products" / "shard"), config).close()
+    expected = Expected({}, {}, {}, frozenset())
+    with CRLCollection.open("products", location=location) as products:
+        for operation in (["add", 0, 1500, 0], ["optimize"], ["add", 1400, 2000, 1], *first):
+            carry_out(products, operation)
+            expected = expected.after(operation)
+    return expected
+
+
 def criterion(name: str, version: int) -> Criterion:
     texts = TEXTS[version]
     return Criterion(name, [f"{version}-{word}" for word in range(len(texts))], embeddings=texts, preset="paper")
@@ -119,27 +130,3 @@ def carry_out(products: CRLCollection, operation: Operation) -> None:
             products.drop_criterion(name)
         case ["optimize"]:
             products.optimize()
-
-
-def walk(location: Path, log: Path, seed: str, expected: Expected) -> None:
-    """Goes on for ever."""
-    rng = random.Random(seed)
-    said = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
-    products = CRLCollection.open("products", location=location)
-    while True:
-        operation = choose(rng, expected)
-        os.write(said, f"{json.dumps(operation)}\n".encode())
-        if operation == ["reopen"]:
-            products.close()
-            products = CRLCollection.open("products", location=location)
-        carry_out(products, operation)
-        expected = expected.after(operation)
-        os.write(said, b"done\n")
-
-
-def told(log: Path) -> Iterator[tuple[Operation, bool]]:
-    """What was begun, and whether it was done."""
-    lines = log.read_text().splitlines() if log.exists() else []
-    begun = [json.loads(line) for line in lines if line != "done"]
-    done = lines.count("done")
-    return ((operation, number < done) for number, operation in enumerate(begun))
