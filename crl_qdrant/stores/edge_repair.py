@@ -57,8 +57,8 @@ def _mended(shard: Path) -> bool:
             # a directory is a segment once it has its version
             paths = [path.with_name("segment.json") for path in sorted(shard.glob("segments/*/version.info"))]
             odd = {path: names for path in paths if (names := _at_odds(read_json(path), wanted))}
-        except (KeyError, OSError, TypeError, ValueError):  # what Edge says of unreadable files is the better message
-            return False
+        except (AttributeError, KeyError, OSError, TypeError, ValueError):
+            return False  # unreadable, and Edge has said what is wrong with it
         for path, names in odd.items():
             lasting = [name for name in names if name in wanted and not name.startswith(_COME_AND_GO)]
             if lasting:

@@ -1,0 +1,115 @@
+"""Every state that a kill between two writes of Edge can leave is opened again, and what was begun can be finished."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import operations
+import pytest
+from killed import die, processes
+from operations import Operation
+from outcome import outcome
+
+from crl_qdrant import CRLCollection, LockedError, StoreError
+from crl_qdrant.stores import open_store
+
+DEFINED: list[Operation] = [["define", "style", 0]]
+MATERIALIZED: list[Operation] = [*DEFINED, ["materialize", "style"]]
+PENDING: list[Operation] = [*MATERIALIZED, ["define", "style", 1], ["add", 0, 50, 2]]
+# what was done before, what is under way, and the call of the store in which it is killed
+KILLS: dict[str, tuple[list[Operation], Operation, str]] = {
+    "a first vector": (DEFINED, ["materialize", "style"], "create_vector"),
+    "the vector of a pending version": (PENDING, ["materialize", "style"], "create_vector"),
+    "the retired vector": (PENDING, ["materialize", "style"], "drop_vector"),
+    "the vector of a dropped criterion": (PENDING, ["drop", "style"], "drop_vector"),
+}
+
+
+def killed(data: Path, operation: Operation, call: str) -> dict[str, str]:
+    """What Edge's records were before that call; they are now as they are after it."""
+    records = data / "records.json"
+    process = processes().Process(target=die, args=(data, operation, call, records), daemon=True)
+    process.start()
+    process.join()
+    return dict(json.loads(records.read_text()))
+
+
+@pytest.mark.parametrize("written", ["no record", "one segment's", "the other segment's", "both segments'"])
+@pytest.mark.parametrize("kill", KILLS)
+def test_a_kill_between_two_writes(tmp_path: Path, kill: str, written: str) -> None:
+    first, operation, call = KILLS[kill]
+    expected = operations.collection(tmp_path, *first)
+    before = killed(tmp_path, operation, call)
+    config, one, other = before  # Edge writes the segments' records in some order, then the configuration
+    not_yet = {"no record": [one, other], "one segment's": [other], "the other segment's": [one]}.get(written, [])
+    for path in (*not_yet, config):
+        Path(path).write_text(before[path])
+    outcome(tmp_path, expected, [(operation, False)])
+
+
+def test_a_criterion_changed_while_it_is_built(tmp_path: Path) -> None:
+    expected = operations.collection(tmp_path, *DEFINED)
+    killed(tmp_path, ["materialize", "style"], "update_vectors")
+    before = killed(tmp_path, ["define", "style", 1], "drop_vector")
+    for path in list(before)[:2]:
+        Path(path).write_text(before[path])
+    outcome(tmp_path, expected, [(["define", "style", 1], False)])
+
+
+def test_half_removed_files_of_a_vector(tmp_path: Path) -> None:
+    expected = operations.collection(tmp_path, *MATERIALIZED)
+    before = killed(tmp_path, ["drop", "style"], "drop_vector")
+    config, *_ = before
+    Path(config).write_text(before[config])
+    for segment in Path(config).parent.glob("segments/*"):
+        (segment / "vector_storage-crl_style" / "vectors").mkdir(parents=True)
+        (segment / "vector_storage-crl_style" / "vectors" / "chunk_0.mmap").write_bytes(b"\0" * 64)
+    outcome(tmp_path, expected, [(["drop", "style"], False)])
+
+
+@pytest.mark.parametrize("again", [None, 1], ids=["dropped", "defined otherwise"])
+def test_points_with_a_vector_that_is_gone(tmp_path: Path, again: int | None) -> None:
+    # Edge, opened after a kill, leaves out what no longer fits: the points, where it has to write them once more
+    done: list[Operation] = [*MATERIALIZED, ["add", 2000, 2300, 3], ["delete", 0, 100], ["drop", "style"]]
+    if again is not None:
+        done += [["define", "style", again], ["materialize", "style"]]
+    data, log = tmp_path / "data", [(operation, True) for operation in done]
+    expected = operations.collection(data)
+    with CRLCollection.open("products", location=data) as products:
+        for operation in done:
+            operations.carry_out(products, operation)
+        shutil.copytree(data, tmp_path / "killed")
+    outcome(tmp_path / "killed", expected, log)
+
+
+def test_what_cannot_be_mended(tmp_path: Path) -> None:
+    operations.collection(tmp_path, *MATERIALIZED)
+    shard = tmp_path / "products" / "shard"
+    path = next(shard.glob("segments/*/segment.json"))
+    whole = path.read_text()
+    damaged = json.loads(whole)
+    del damaged["config"]["vector_data"]["image"]
+    for text in (json.dumps(damaged), whole[:40], "[]"):
+        path.write_text(text)
+        with pytest.raises(StoreError, match=r"damaged.* restore the directory from a copy, or make the collection"):
+            open_store(tmp_path, "products")
+        assert path.read_text() == text
+    path.write_text(whole)
+    open_store(tmp_path, "products").close()
+
+
+def test_what_another_process_has_open_is_not_mended(tmp_path: Path) -> None:
+    operations.collection(tmp_path, *MATERIALIZED)
+    path = next((tmp_path / "products" / "shard").glob("segments/*/segment.json"))
+    whole = path.read_text()
+    at_work = json.loads(whole)
+    del at_work["config"]["vector_data"]["crl_style"]
+    store = open_store(tmp_path, "products")
+    path.write_text(json.dumps(at_work))
+    with pytest.raises(LockedError, match="open already"):
+        open_store(tmp_path, "products")
+    assert json.loads(path.read_text()) == at_work
+    path.write_text(whole)
+    store.close()
