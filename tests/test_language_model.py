@@ -254,8 +254,13 @@ def test_ctrl_c_ends_a_wait(service: StandIn, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr("tenacity.nap.time.sleep", sleep)
     service.replies = [failure(429, "rate_limit_error", retry_after="100")]
-    with pytest.raises(KeyboardInterrupt):
-        model(service)("colour")
+    # a process that a shell started in the background ignores the signal
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model(service)("colour")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert len(service.requests) == 1
 
 
