@@ -124,6 +124,9 @@ class StoredProjection:
 
 
 def _unit(rows: Rows, nothing: float) -> Rows:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    scaled: Rows = np.where(lengths > nothing, rows / np.maximum(lengths, 1e-30), 0.0).astype(rows.dtype)
-    return scaled
+    lengths = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
+    if lengths.size and lengths.min() > nothing:
+        scaled: Rows = rows / lengths
+        return scaled
+    kept: Rows = np.where(lengths > nothing, rows / np.maximum(lengths, 1e-30), 0.0).astype(rows.dtype)
+    return kept

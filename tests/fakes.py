@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,26 @@ class ColourEncoder:
             named = [value for name, value in self.colours.items() if name in text]
             rows.append([*(np.mean(named, axis=0) / 255 if named else (0.3, 0.3, 0.3)), 0.5])
         return np.array(rows)
+
+
+class Newer(ColourEncoder):
+    """Another space: the colours and their squares."""
+
+    name = "newer"
+    dimension = 7
+
+    def encode_images(self, images: Sequence[Image.Image]) -> npt.NDArray[np.float64]:
+        rows = super().encode_images(images)
+        return np.concatenate([rows, rows[:, :3] ** 2], axis=1)
+
+    def encode_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+        rows = super().encode_texts(texts)
+        return np.concatenate([rows, rows[:, :3] ** 2], axis=1)
+
+
+def image_of(point: Any, payload: dict[str, Any]) -> Image.Image:
+    """The picture of a point whose payload has its colour."""
+    return picture(tuple(payload["rgb"]))
 
 
 def picture(colour: str | tuple[int, int, int], size: tuple[int, int] = (8, 8)) -> Image.Image:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import operations
+from fakes import ColourEncoder, image_of, Newer
 from operations import Expected, Operation
 
-from crl_qdrant import CRLCollection
+from crl_qdrant import CRLCollection, EncoderMismatchError
 from crl_qdrant.stores.edge import EdgeStore
 
 
@@ -68,3 +69,26 @@ def die(location: Path, operation: Operation, call: str, records: Path) -> None:
 
     setattr(EdgeStore, call, last)
     operations.carry_out(CRLCollection.open("products", location=location), operation)
+
+
+def migrate_and_die(location: Path, call: str, number: int) -> None:
+    """Begins to migrate to the other of two encoders, and kills itself after the store's call of that number."""
+    carry_out, calls = getattr(EdgeStore, call), list[int]()
+
+    def counted(store: EdgeStore, *arguments: Any) -> None:
+        carry_out(store, *arguments)
+        calls.append(1)
+        if len(calls) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(EdgeStore, call, counted)
+    products, other = opened(location)
+    products.migrate(other, image_of, batch_size=10)
+
+
+def opened(location: Path) -> tuple[CRLCollection, ColourEncoder]:
+    """The collection by whichever encoder it has, and the other one."""
+    try:
+        return CRLCollection.open("products", location=location, encoder=ColourEncoder()), Newer()
+    except EncoderMismatchError:
+        return CRLCollection.open("products", location=location, encoder=Newer()), ColourEncoder()

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
+import random
+import signal
 import threading
 from typing import Any
 
 import numpy as np
 import pytest
-from fakes import ColourEncoder, picture
+from fakes import ColourEncoder, image_of, Newer, picture
+from killed import migrate_and_die, opened, processes
 
 from crl_qdrant import CriterionState, CRLCollection, CRLError, InputError, ManifestError
 
 RNG = np.random.default_rng(3)
 PICTURES = {n: tuple(int(v) for v in RNG.integers(0, 256, size=3)) for n in range(60)}
 WORDS = ["red", "green", "blue", "white", "black"]
-
-
-class Newer(ColourEncoder):
-    """Another space: the colours and their squares."""
-
-    name = "newer"
-    dimension = 7
-
-    def encode_images(self, images: Any) -> Any:
-        rows = super().encode_images(images)
-        return np.concatenate([rows, rows[:, :3] ** 2], axis=1)
-
-    def encode_texts(self, texts: Any) -> Any:
-        rows = super().encode_texts(texts)
-        return np.concatenate([rows, rows[:, :3] ** 2], axis=1)
-
-
-def image_of(point: Any, payload: dict[str, Any]) -> Any:
-    return picture(tuple(payload["rgb"]))
 
 
 def made(location: Any, name: str, encoder: ColourEncoder) -> CRLCollection:
@@ -116,6 +100,37 @@ def test_stopped_anywhere_it_goes_on_and_searches_use_the_old_one_meanwhile(loca
     products.close()
     with CRLCollection.open("products", location=location, encoder=Newer()) as again:
         assert again.search(picture("blue"), criterion="colour", limit=1)[0].id == 200
+
+
+def test_killed_anywhere_it_goes_on(tmp_path: Any) -> None:
+    possible = []
+    for name, encoder in (("colours", ColourEncoder()), ("newer", Newer())):
+        products = made(tmp_path / name, "products", encoder)
+        possible.append(answers(products))
+        products.close()
+    context = processes()
+    calls = [
+        (call, number) for call in ("update_metadata", "update_vectors", "create_vector") for number in range(1, 9)
+    ]
+    random.Random(4).shuffle(calls)
+    kills = 0
+    for call, number in calls:
+        process = context.Process(target=migrate_and_die, args=(tmp_path / "colours", call, number))
+        process.start()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+        kills += process.exitcode != 0
+        products, _ = opened(tmp_path / "colours")
+        assert any(answers(products) == each for each in possible), (call, number)
+        assert products.count() == 60
+        products.close()
+    assert kills >= 10
+    products, other = opened(tmp_path / "colours")
+    assert products.migrate(other, image_of).done
+    products.drop_previous()
+    assert answers(products) == possible[other.name == "newer"]
+    assert len(products._store.vector_sizes()) == 2
+    products.close()
 
 
 def test_given_up_nothing_is_left_of_it(location: Any) -> None:
