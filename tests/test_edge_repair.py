@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import operations
 import pytest
 from killed import die, processes
@@ -13,7 +15,7 @@ from operations import Operation
 from outcome import outcome
 
 from crl_qdrant import CRLCollection, LockedError, StoreError
-from crl_qdrant.stores import open_store
+from crl_qdrant.stores import create_store, open_store
 
 DEFINED: list[Operation] = [["define", "style", 0]]
 MATERIALIZED: list[Operation] = [*DEFINED, ["materialize", "style"]]
@@ -84,6 +86,24 @@ def test_points_with_a_vector_that_is_gone(tmp_path: Path, again: int | None) ->
     outcome(tmp_path / "killed", expected, log)
 
 
+@pytest.mark.parametrize("gone", ["image", "image~2"])
+def test_raw_embeddings_of_one_encoder_of_two(tmp_path: Path, gone: str) -> None:
+    ids, rows = list(range(6)), operations.ROWS[0, :6]
+    with closing(create_store(tmp_path / "data", "products", {"image": operations.DIMENSION}, {})) as store:
+        store.upsert(ids, {"image": rows}, [{}] * 6)
+        store.create_vector("image~2", 4)
+        store.update_vectors(ids, "image~2", operations.unit(rows[:, :4]).astype(np.float32))
+        config = tmp_path / "data" / "products" / "shard" / "edge_config.json"
+        before = config.read_text()
+        store.drop_vector(gone)
+        shutil.copytree(tmp_path / "data", tmp_path / "killed")
+    (tmp_path / "killed" / config.relative_to(tmp_path / "data")).write_text(before)
+    with closing(open_store(tmp_path / "killed", "products")) as store:
+        assert {*store.vector_sizes()} == {"image", "image~2"} - {gone}
+        (kept,) = store.vector_sizes()
+        assert [len(page) for page, _ in store.scroll(vector=kept)] == [6]
+
+
 def test_what_cannot_be_mended(tmp_path: Path) -> None:
     operations.collection(tmp_path, *MATERIALIZED)
     shard = tmp_path / "products" / "shard"
@@ -91,12 +111,20 @@ def test_what_cannot_be_mended(tmp_path: Path) -> None:
     whole = path.read_text()
     damaged = json.loads(whole)
     del damaged["config"]["vector_data"]["image"]
+    config = shard / "edge_config.json"
+    known = config.read_text()
     for text in (json.dumps(damaged), whole[:40], "[]"):
         path.write_text(text)
         with pytest.raises(StoreError, match=r"damaged.* restore the directory from a copy, or make the collection"):
             open_store(tmp_path, "products")
         assert path.read_text() == text
     path.write_text(whole)
+    damaged = json.loads(known)
+    del damaged["vectors"]["image"]
+    config.write_text(json.dumps(damaged))
+    with pytest.raises(StoreError, match="damaged"):
+        open_store(tmp_path, "products")
+    config.write_text(known)
     open_store(tmp_path, "products").close()
 
 

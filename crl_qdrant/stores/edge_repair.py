@@ -25,7 +25,7 @@ from crl_qdrant.stores.json_file import read_json, write_json
 
 __all__ = ["load_shard"]
 
-_COME_AND_GO: Final = ("crl_", "image~")  # how names of vectors begin that are added to a live collection
+_CRITERIA: Final = "crl_"  # what the names of criteria's vectors begin with; the others hold raw embeddings
 _ADVICE: Final = "restore the directory from a copy, or make the collection again and add the images anew"
 
 
@@ -60,11 +60,11 @@ def _mended(shard: Path) -> bool:
         except (AttributeError, KeyError, OSError, TypeError, ValueError):
             return False  # unreadable, and Edge has said what is wrong with it
         for path, names in odd.items():
-            lasting = [name for name in names if name in wanted and not name.startswith(_COME_AND_GO)]
-            if lasting:
+            # raw embeddings come and go too, when a collection moves to another encoder, but never the last ones
+            if not any(name not in names for name in wanted if not name.startswith(_CRITERIA)):
                 raise StoreError(
-                    f"{shard.parent}: its segment {path.parent.name} and its configuration disagree on the vector "
-                    f"{lasting[0]!r}, which no interrupted write explains: its files are damaged; {_ADVICE}"
+                    f"{shard.parent}: its segment {path.parent.name} and its configuration disagree on the vectors "
+                    f"{', '.join(names)}, which no interrupted write explains: its files are damaged; {_ADVICE}"
                 )
         for path, names in odd.items():
             _make_agree(path, names, wanted)
