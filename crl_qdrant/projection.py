@@ -29,7 +29,6 @@ __all__ = [
     "knee",
     "leading_directions",
     "projection_of",
-    "top_k",
 ]
 
 _NOTHING = 1e-6
@@ -276,17 +275,3 @@ def cosine_similarity(queries: Tensor, candidates: Tensor) -> Tensor:
         float32 [Q, N] (or [N]) in [-1, 1], but for rounding.
     """
     return queries @ candidates.T
-
-
-def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of scores [N] (all, where there are fewer), largest first.
-
-    Returns:
-        Scores [min(k, N)] and their positions, int64 [min(k, N)]; equal scores keep the order they came in.
-    """
-    found = min(k, scores.shape[0])
-    values, positions = torch.topk(scores, found)
-    # topk returns ties in any order; a stable sort of the positions first makes the answer repeatable
-    by_position = positions.sort().indices
-    order = values[by_position].sort(descending=True, stable=True).indices
-    return values[by_position][order], positions[by_position][order]

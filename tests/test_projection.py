@@ -17,7 +17,6 @@ from crl_qdrant.projection import (
     leading_directions,
     Projection,
     projection_of,
-    top_k,
 )
 from crl_qdrant.stored_projection import StoredProjection
 
@@ -232,13 +231,6 @@ def test_an_image_outside_the_words_is_a_row_of_zeros() -> None:
         made = projection_of(texts, options)
         assert not conditional_representation(torch.tensor([[0.0, 0.0, 1.0]]), made).any()
         assert not numpy_twin(made).represent(np.array([[0.0, 0.0, 1.0]])).any()
-
-
-def test_top_k_keeps_the_order_of_ties_and_never_asks_for_too_many() -> None:
-    values, positions = top_k(torch.tensor([0.5, 0.9, 0.5, 0.9, 0.1]), 4)
-    assert positions.tolist() == [1, 3, 0, 2]
-    assert values.tolist() == pytest.approx([0.9, 0.9, 0.5, 0.5])
-    assert top_k(torch.tensor([1.0]), 5)[1].tolist() == [0]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
