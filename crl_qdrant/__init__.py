@@ -11,7 +11,7 @@ from typing import Any, Final, TYPE_CHECKING
 if TYPE_CHECKING:
     from crl_qdrant.aio import AsyncCRLCollection
     from crl_qdrant.catalogs import CatalogOptions, CatalogReader
-    from crl_qdrant.collection import CollectionInfo, CriterionInfo, CRLCollection
+    from crl_qdrant.collection import CRLCollection
     from crl_qdrant.criterion import Criterion
     from crl_qdrant.encoders import Encoder
     from crl_qdrant.errors import (
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         StoreError,
         VocabularyError,
     )
+    from crl_qdrant.info import CollectionInfo, CriterionInfo
     from crl_qdrant.insight import Ablation, Inspection, Variant, WordUse
     from crl_qdrant.items import Item, Rejected, Report
     from crl_qdrant.manifest import CriterionState
@@ -53,8 +54,8 @@ _HOMES: Final = {
     "CatalogOptions": "catalogs",
     "CatalogReader": "catalogs",
     "CRLCollection": "collection",
-    "CollectionInfo": "collection",
-    "CriterionInfo": "collection",
+    "CollectionInfo": "info",
+    "CriterionInfo": "info",
     "Criterion": "criterion",
     "CriterionState": "manifest",
     "Encoder": "encoders",

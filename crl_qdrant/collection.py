@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
 
@@ -20,13 +19,13 @@ from crl_qdrant.encoders import Encoder, load_encoder
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import InputError
 from crl_qdrant.images import ImageInput
+from crl_qdrant.info import collection_info, CollectionInfo
 from crl_qdrant.ingest import Writer
 from crl_qdrant.insight import ablate, Ablation, inspect, Inspection, tag
 from crl_qdrant.items import Item, OnError, Report
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, Manifest, RawVector
 from crl_qdrant.migration import drop_previous, Migration, Migrator
-from crl_qdrant.options import Options
 from crl_qdrant.points import Payload, point_id, PointId
 from crl_qdrant.progress import progress_bar
 from crl_qdrant.search import Hit, Hits, Plan, Query
@@ -49,56 +48,12 @@ from crl_qdrant.tasks import (
 from crl_qdrant.vocabulary import WordSource
 from crl_qdrant.wording import worded
 
-__all__ = ["CRLCollection", "CollectionInfo", "CriterionInfo"]
+__all__ = ["CRLCollection"]
 
 DEFAULT_SCAN_MEMORY: Final = 2 << 30
 """2 GiB: two million embeddings of 512 dimensions."""
 
 _NAME: Final = re.compile(r"\w[\w.-]{0,127}")
-
-
-@dataclass(frozen=True, slots=True)
-class CriterionInfo:
-    """A criterion of a collection, as it is searched by.
-
-    Attributes:
-        name: its name.
-        words: its words.
-        prompts: the sentences that its words are embedded in.
-        options: how the words become a projection.
-        rank: dimensions of its representations.
-        state: how far its named vector has come.
-        vector: that named vector's name.
-        fingerprint: 16 hex digits that change with the representations.
-        points: how many points have the named vector.
-        pending: whether a changed version waits to be materialised.
-        outdated: whether a criterion that it suppresses has changed since it was materialised.
-        head: whether a trained head is part of it.
-    """
-
-    name: str
-    words: Sequence[str]
-    prompts: Sequence[str]
-    options: Options
-    rank: int
-    state: CriterionState
-    vector: str
-    fingerprint: str
-    points: int
-    pending: bool
-    outdated: bool
-    head: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionInfo:
-    """What a collection holds."""
-
-    name: str
-    points: int
-    encoder: str | None
-    dimension: int
-    criteria: Sequence[CriterionInfo]
 
 
 class CRLCollection:
@@ -362,34 +317,14 @@ class CRLCollection:
     def info(self) -> CollectionInfo:
         """What the collection holds, read from the store."""
         self._criteria.refresh()
-        criteria = []
-        for name, lineage in self._manifest.lineages.items():
-            stored = lineage.current
-            present = models.Filter(must=[models.HasVectorCondition(has_vector=stored.vector)])
-            criteria.append(
-                CriterionInfo(
-                    name,
-                    stored.criterion.words,
-                    stored.criterion.prompts,
-                    stored.criterion.options,
-                    stored.rank,
-                    stored.state,
-                    stored.vector,
-                    stored.projection.key,
-                    self._store.count(present) if stored.has_vector else 0,
-                    lineage.pending is not None,
-                    self._criteria.is_outdated(name),
-                    stored.projection.head is not None,
-                )
-            )
-        return CollectionInfo(self.name, self.count(), self._manifest.encoder, self._manifest.dimension, criteria)
+        return collection_info(self.name, self._store, self._criteria)
 
     # ----------------------------------------------------------------- criteria
 
     @property
     def criteria(self) -> dict[str, Criterion]:
         """The criteria by name, with their words' embeddings."""
-        return {name: stored.criterion for name, stored in self._manifest.criteria.items()}
+        return self._manifest.definitions
 
     def criterion(self, name: str) -> Criterion:
         """One criterion, with its words' embeddings.

@@ -92,8 +92,8 @@ class Criterion:
         """The sentences that are embedded: each of the K words in the prompt; with Q prompts Q·K, prompt by prompt."""
         return [prompt.replace("{}", word) for prompt in self.prompts for word in self.words]
 
-    def with_embeddings(self, embeddings: npt.NDArray[Any]) -> Criterion:
-        """The same criterion with its words embedded; see `embeddings` above for shape and errors."""
+    def with_embeddings(self, embeddings: npt.NDArray[Any] | None) -> Criterion:
+        """The same criterion with its words embedded, or without; see `embeddings` above for shape and errors."""
         return self._changed(embeddings=embeddings)
 
     def with_options(self, preset: str | None = None, **options: Any) -> Criterion:

@@ -49,8 +49,8 @@ def new_version(criterion: Criterion, manifest: Manifest, encoder: BoundEncoder,
         EncoderError: it brings none, and the collection has no encoder.
     """
     embedded = criterion.with_embeddings(_embeddings(criterion, manifest, encoder))
-    others = {name: stored.criterion for name, stored in manifest.criteria.items()}
-    return version_of(embedded, others, store, manifest.raw, next_vector(criterion.name, manifest))
+    vector = next_vector(criterion.name, manifest)
+    return version_of(embedded, manifest.definitions, store, manifest.raw, vector)
 
 
 def version_of(

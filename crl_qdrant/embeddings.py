@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from crl_qdrant.errors import EmbeddingError
 
-__all__ = ["Float32Array", "flaw", "from_base64", "matrix", "to_base64", "unit_rows", "unit_vector"]
+__all__ = [
+    "Float32Array",
+    "Rows",
+    "flaw",
+    "from_base64",
+    "matrix",
+    "to_base64",
+    "unit_or_zero",
+    "unit_rows",
+    "unit_vector",
+]
 
 Float32Array = npt.NDArray[np.float32]
+Rows = TypeVar("Rows", npt.NDArray[np.float32], npt.NDArray[np.float64])
 
 
 def matrix(embeddings: Any, *, what: str, rows: int | None = None, dimension: int | None = None) -> Float32Array:
@@ -75,6 +86,16 @@ def unit_vector(embedding: Any, *, what: str, dimension: int) -> Float32Array:
         raise EmbeddingError(f"{what} {reason}")
     scaled: Float32Array = _scaled(vector[None])[0]
     return scaled
+
+
+def unit_or_zero(rows: Rows, nothing: float = 0.0) -> Rows:
+    """Rows [N, r] at unit length, in their precision; zeros where a row is no longer than `nothing`."""
+    lengths = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
+    if lengths.size and lengths.min() > nothing:
+        scaled: Rows = rows / lengths
+        return scaled
+    kept: Rows = np.where(lengths > nothing, rows / np.maximum(lengths, 1e-30), 0.0).astype(rows.dtype)
+    return kept
 
 
 def to_base64(array: Float32Array) -> str:

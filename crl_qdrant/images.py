@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import warnings
 from contextlib import nullcontext
@@ -13,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from crl_qdrant.errors import ImageError
 
-__all__ = ["MAX_ASPECT", "MAX_PIXELS", "ImageInput", "decode", "read_bytes"]
+__all__ = ["MAX_ASPECT", "MAX_PIXELS", "ImageInput", "data_url", "decode", "read_bytes"]
 
 MAX_ASPECT: Final = 200
 """Longer to shorter side above which a file is refused: scaled to a model's size it would take any amount of memory."""
@@ -107,3 +108,16 @@ def _rgb(image: Image.Image) -> Image.Image:
         # 16-bit grey: Pillow's own conversion clips instead of scaling
         image = image.convert("I").point(lambda value: value / 257).convert("L")
     return image.convert("RGB")
+
+
+def data_url(image: ImageInput, *, side: int) -> str:
+    """The image for a page that holds its pictures: made to fit a square of `side` pixels, as a JPEG in a data URL.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    picture = decode(image)
+    picture.thumbnail((side, side))
+    content = io.BytesIO()
+    picture.save(content, format="jpeg", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()

@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from crl_qdrant.batches import batches
 from crl_qdrant.checks import whole_number
 from crl_qdrant.embeddings import flaw, Float32Array, unit_rows, unit_vector
 from crl_qdrant.encoders.bound import BoundEncoder
@@ -103,7 +103,7 @@ class Writer:
         with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
             try:
                 for batch in _one_ahead(
-                    self._submit(pool, batch, seen, resume) for batch in _batches(items, batch_size)
+                    self._submit(pool, batch, seen, resume) for batch in batches(items, batch_size)
                 ):
                     self._write_batch(batch, report, on_error)
                     advance(len(batch))
@@ -244,16 +244,10 @@ def _digest(item: Item, payload: Payload, embedding: Float32Array | None) -> str
     return content.hexdigest()[:32]
 
 
-def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
-def _one_ahead(batches: Iterator[Any]) -> Iterator[Any]:
+def _one_ahead(prepared: Iterator[Any]) -> Iterator[Any]:
     """The same batches, each asked for before the one in front of it is used: its threads are then at work."""
     waiting: deque[Any] = deque()
-    for batch in batches:
+    for batch in prepared:
         waiting.append(batch)
         if len(waiting) > 1:
             yield waiting.popleft()

@@ -99,7 +99,7 @@ class Criteria:
     def is_outdated(self, name: str) -> bool:
         """Whether the criteria that a criterion suppresses have changed since its named vector was built."""
         current = self._lineage(name).current
-        others = self._others()
+        others = self._manifest.definitions
         try:
             return context(current.criterion, others) != current.context
         except CriterionError:  # one that it suppresses by name is gone: there is nothing to bring it up to date with
@@ -140,7 +140,7 @@ class Criteria:
         return (
             version.criterion.same_words(criterion)
             and version.criterion.options == criterion.options
-            and version.context == context(criterion, self._others())
+            and version.context == context(criterion, self._manifest.definitions)
         )
 
     def set_head(self, version: StoredCriterion, head: StoredHead | None) -> None:
@@ -232,15 +232,12 @@ class Criteria:
 
     # ------------------------------------------------------------------- details
 
-    def _others(self) -> dict[str, Criterion]:
-        return {name: stored.criterion for name, stored in self._manifest.criteria.items()}
-
     def _version(self, criterion: Criterion) -> StoredCriterion:
         return new_version(criterion, self._manifest, self._encoder, self._store)
 
     def _update_dependents(self, changed: str) -> None:
         """Criteria that suppress the changed one and have no named vector follow at once; others when materialised."""
-        others = self._others()
+        others = self._manifest.definitions
         for name, lineage in self._manifest.lineages.items():
             current = lineage.current
             if name == changed or current.has_vector or not current.criterion.options.suppress:

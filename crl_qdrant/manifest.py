@@ -185,6 +185,11 @@ class Manifest:
         """What searches use, by the criteria's names."""
         return {name: lineage.current for name, lineage in self.lineages.items()}
 
+    @property
+    def definitions(self) -> dict[str, Criterion]:
+        """The criteria themselves, with their words' embeddings, by name."""
+        return {name: stored.criterion for name, stored in self.criteria.items()}
+
     def vectors_in_use(self) -> set[str]:
         """Every named vector that a criterion has, will have, or has left behind."""
         every = [*self.lineages.values(), *self.following_lineages.values()]

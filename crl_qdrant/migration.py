@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any, Final
 
 import numpy as np
+from qdrant_client import models
 
+from crl_qdrant.batches import batches
 from crl_qdrant.criterion import Criterion
 from crl_qdrant.definition import embedded_words, free_vector, version_of
 from crl_qdrant.embeddings import flaw, unit_rows
@@ -152,15 +153,14 @@ class Migrator:
     # ------------------------------------------------------------------ embedding
 
     def _left(self) -> int:
-        known = self._raw.vector in self._store.vector_sizes()
-        return self._store.count(lacking(self._raw.vector) if known else None)
+        return self._store.count(self._to_embed())
 
     def _missing(self, size: int) -> Iterator[list[PointId]]:
-        known = self._raw.vector in self._store.vector_sizes()
-        for page in self._store.scroll_ids(lacking(self._raw.vector) if known else None):
-            points = iter(page)
-            while batch := list(islice(points, size)):
-                yield batch
+        return batches((point for page in self._store.scroll_ids(self._to_embed()) for point in page), size)
+
+    def _to_embed(self) -> models.Filter | None:
+        """Which points lack a new embedding; all of them, before there is a vector for it."""
+        return lacking(self._raw.vector) if self._raw.vector in self._store.vector_sizes() else None
 
     def _embed(self, lock: AbstractContextManager[Any], advance: Advance) -> list[Rejected]:
         total, every = self._left(), list[Rejected]()
@@ -207,13 +207,11 @@ class Migrator:
         kept = {
             name: lineage
             for name, lineage in manifest.following_lineages.items()
-            if name in wanted and _said(lineage.current.criterion) == _said(wanted[name])
+            if name in wanted and _says_the_same(lineage.current.criterion, wanted[name])
         }
         if kept.keys() == wanted.keys():
             return kept
-        embedded = {
-            name: each.with_embeddings(embedded_words(_said_anew(each), self._encoder)) for name, each in wanted.items()
-        }
+        embedded = {name: each.with_embeddings(embedded_words(each, self._encoder)) for name, each in wanted.items()}
         lineages: dict[str, Lineage] = {}
         taken = manifest.vectors_in_use() | set(self._store.vector_sizes())
         entries: dict[str, Any] = {}
@@ -277,9 +275,6 @@ def drop_previous(store: Store, criteria: Criteria) -> None:
     criteria.refresh()
 
 
-def _said(criterion: Criterion) -> tuple[Any, ...]:
-    return criterion.words, criterion.prompts, criterion.options
-
-
-def _said_anew(criterion: Criterion) -> Criterion:
-    return Criterion(criterion.name, criterion.words, prompt=criterion.prompts, **criterion.options.to_dict())
+def _says_the_same(first: Criterion, second: Criterion) -> bool:
+    """Whether they are the same but for their embeddings, which are of two encoders."""
+    return first.with_embeddings(None).same_words(second) and first.options == second.options

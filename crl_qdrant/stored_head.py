@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from crl_qdrant.embeddings import Float32Array, from_base64, to_base64
+from crl_qdrant.embeddings import Float32Array, from_base64, Rows, to_base64, unit_or_zero
 
 __all__ = ["StoredHead"]
-
-Rows = TypeVar("Rows", Float32Array, npt.NDArray[np.float64])
 
 
 class StoredHead(NamedTuple):
@@ -38,8 +35,7 @@ class StoredHead(NamedTuple):
         first, first_bias, second, second_bias = (each.astype(kind, copy=False) for each in self)
         hidden = (representations @ first + first_bias).clip(min=0)
         rows = (hidden @ second + second_bias) * representations.any(axis=1, keepdims=True)
-        unit: Rows = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)).astype(kind)
-        return unit
+        return unit_or_zero(rows)
 
     def tobytes(self) -> bytes:
         """All of its numbers, for a fingerprint."""

@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from crl_qdrant.embeddings import Float32Array, from_base64, to_base64
+from crl_qdrant.embeddings import Float32Array, from_base64, Rows, to_base64, unit_or_zero
 from crl_qdrant.stored_head import StoredHead
 
 __all__ = ["StoredProjection"]
-
-Rows = TypeVar("Rows", Float32Array, npt.NDArray[np.float64])
 
 _NOTHING = 1e-6
 
@@ -77,18 +74,18 @@ class StoredProjection:
         by_words: Rows = similar @ self.words.T.astype(similar.dtype, copy=False)
         deviation = by_words.std(axis=1, keepdims=True)
         heights = by_words / (self.sharpen * np.maximum(deviation, 1e-30))
-        sharp: Rows = _unit(np.exp(heights - heights.max(axis=1, keepdims=True)) * (deviation > _NOTHING), 0.0)
+        sharp: Rows = unit_or_zero(np.exp(heights - heights.max(axis=1, keepdims=True)) * (deviation > _NOTHING), 0.0)
         if self.blend == 1.0:
             return sharp
         parts = [(1.0 - self.blend) ** 0.5 * similar, self.blend**0.5 * sharp]
-        return _unit(np.concatenate(parts, axis=1), 0.0)
+        return unit_or_zero(np.concatenate(parts, axis=1), 0.0)
 
     def similarities(self, embeddings: Rows) -> Rows:
         """Conditional representations without the sharpened form: rows of I·P + b at unit length, [N, r]."""
         kind = embeddings.dtype
         rows: Rows = embeddings @ self.matrix.astype(kind, copy=False) + self.offset.astype(kind, copy=False)
         # what is left of an embedding that is orthogonal to all words is rounding, not a direction
-        return _unit(rows, _NOTHING * self.scale)
+        return unit_or_zero(rows, _NOTHING * self.scale)
 
     def by_words(self, representations: Rows) -> Rows:
         """Conditional representations [N, width] as one or two parts [N, parts, K] by words, same inner products."""
@@ -121,12 +118,3 @@ class StoredProjection:
         offset = from_base64(entry["offset"], rows=1)[0]
         bare = cls(matrix, offset, words, float(entry["sharpen"]), float(entry["blend"]))
         return replace(bare, head=StoredHead.from_entry(entry["head"], width=bare.width)) if "head" in entry else bare
-
-
-def _unit(rows: Rows, nothing: float) -> Rows:
-    lengths = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
-    if lengths.size and lengths.min() > nothing:
-        scaled: Rows = rows / lengths
-        return scaled
-    kept: Rows = np.where(lengths > nothing, rows / np.maximum(lengths, 1e-30), 0.0).astype(rows.dtype)
-    return kept

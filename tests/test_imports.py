@@ -17,7 +17,7 @@ ROOT = PACKAGE.parent
 
 # Each layer may import from those above it in this list, and from its own.
 LAYERS = [
-    {"errors", "checks", "device", "progress"},
+    {"errors", "batches", "checks", "device", "packages", "progress"},
     {"points", "embeddings", "images", "vocabulary"},
     {"items"},
     {"options", "stored_head", "stored_projection"},
@@ -26,7 +26,7 @@ LAYERS = [
     {"definition", "projector", "triplets"},
     {"wording", "migration", "lifecycle", "search", "ingest"},
     {"catalogs", "evaluation"},
-    {"insight", "tasks"},
+    {"info", "insight", "tasks"},
     {"collection"},
     {"aio"},
     {"demo"},

@@ -13,11 +13,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
 from crl_qdrant import Criterion
+from crl_qdrant.embeddings import unit_or_zero
 from crl_qdrant.errors import EmbeddingError, InputError
 from crl_qdrant.evaluation.clustering import cluster
 from crl_qdrant.evaluation.fashion import attribute_precision, reduced_words
 from crl_qdrant.evaluation.few_shot import few_shot, rescale
-from crl_qdrant.evaluation.representation import embed_words, represent, scaled
+from crl_qdrant.evaluation.representation import embed_words, represent
 from crl_qdrant.evaluation.scores import Score
 from crl_qdrant.evaluation.similarity import condition_texts, gallery_ranks, GalleryQuery
 
@@ -45,10 +46,10 @@ def test_r_is_the_papers_and_has_the_criterions_options() -> None:
     criterion = Criterion("colour", [f"word {each}" for each in range(9)], preset="paper")
     found = represent(images, criterion, words)
     assert found == pytest.approx(images @ words.T, abs=1e-6)
-    assert scaled(found) @ scaled(found).T == pytest.approx(conditional_cosines(images, words), abs=1e-6)
+    assert unit_or_zero(found) @ unit_or_zero(found).T == pytest.approx(conditional_cosines(images, words), abs=1e-6)
     centred = represent(images, Criterion("colour", criterion.words, preset="centred"), words)
     assert centred == pytest.approx(images @ (words - words.mean(axis=0)).T, abs=1e-6)
-    assert scaled(float32([[0, 0], [3, 4]])).tolist() == [[0, 0], pytest.approx([0.6, 0.8])]
+    assert unit_or_zero(float32([[0, 0], [3, 4]])).tolist() == [[0, 0], pytest.approx([0.6, 0.8])]
 
 
 def test_words_are_embedded_once_and_as_given() -> None:

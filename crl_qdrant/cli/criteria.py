@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection, print_json
+from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection, print_json, say_if_pending
 from crl_qdrant.errors import CriterionError
 
 __all__ = ["app", "materialize"]
@@ -61,10 +61,8 @@ def add(
             preset=preset,
             **dict(map(_option, option or [])),
         )
-        waits = any(each.name == name and each.pending for each in products.info().criteria)
-    typer.echo(f"criterion {name}: {len(kept.words)} words")
-    if waits:
-        typer.echo(f"searches use the old version until: crl-qdrant materialize {name}", err=True)
+        typer.echo(f"criterion {name}: {len(kept.words)} words")
+        say_if_pending(products, name)
 
 
 def _option(text: str) -> tuple[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -16,7 +16,6 @@ from crl_qdrant.cli.report import report
 if TYPE_CHECKING:
     from crl_qdrant import Criterion, Encoder
     from crl_qdrant.embeddings import Float32Array
-    from crl_qdrant.evaluation.datasets import LabelledImages
 
 __all__ = ["app"]
 
@@ -62,68 +61,38 @@ ScalingOption = Annotated[
 ]
 
 
-@app.command()
-def clevr4(
-    data: Data,
-    words: Words,
-    encoder: EncoderName = _B32,
-    seeds: Seeds = 20,
-    scaling: ScalingOption = ScalingChoice.code,
-    preset: Preset = "paper",
-    limit: Limit = None,
-    out: Out = Path("crl-eval/clevr4"),
-    device: Device = "auto",
-) -> None:
-    """Clustering and few-shot classification on Clevr4-10k, by texture, shape, color and count."""
-    from crl_qdrant.evaluation.datasets.clevr4 import CLEVR4_IMAGES, CLEVR4_PROMPTS, load_clevr4
+def _labelled_command(name: str) -> Callable[..., None]:
+    def command(
+        data: Data,
+        words: Words,
+        encoder: EncoderName = _B32,
+        seeds: Seeds = 20,
+        scaling: ScalingOption = ScalingChoice.code,
+        preset: Preset = "paper",
+        limit: Limit = None,
+        out: Out = Path("crl-eval") / name,
+        device: Device = "auto",
+    ) -> None:
+        from crl_qdrant.evaluation.datasets import LABELLED_SETS
+        from crl_qdrant.evaluation.tasks import evaluate_labelled
 
-    _labelled(
-        "Clevr4-10k",
-        load_clevr4,
-        data,
-        CLEVR4_IMAGES,
-        CLEVR4_PROMPTS,
-        words,
-        encoder,
-        seeds,
-        scaling,
-        preset,
-        limit,
-        out,
-        device,
-    )
+        title, load, published, prompts = LABELLED_SETS[name]
+        criteria, notes = _criteria(words, prompts, preset)
+        found = load(data).limited(limit)
+        model, images = _embedded(found.images, encoder, out, device)
+        results = evaluate_labelled(title, found, images, criteria, model, seeds=range(seeds), scaling=scaling.value)
+        settings = {"data": f"{len(found.images):,} images", "seeds": _seeds(seeds), "scaling of R": scaling.value}
+        more = () if len(found.images) == published else (_NOT_COMPARABLE,)
+        report(title, replace(results, notes=results.notes + notes + more), model, criteria, settings, out, device)
+
+    return command
 
 
-@app.command()
-def cards(
-    data: Data,
-    words: Words,
-    encoder: EncoderName = _B32,
-    seeds: Seeds = 20,
-    scaling: ScalingOption = ScalingChoice.code,
-    preset: Preset = "paper",
-    limit: Limit = None,
-    out: Out = Path("crl-eval/cards"),
-    device: Device = "auto",
-) -> None:
-    """Clustering and few-shot classification on Cards, by number and suits."""
-    from crl_qdrant.evaluation.datasets.cards import CARDS_IMAGES, CARDS_PROMPTS, load_cards
-
-    _labelled(
-        "Cards",
-        load_cards,
-        data,
-        CARDS_IMAGES,
-        CARDS_PROMPTS,
-        words,
-        encoder,
-        seeds,
-        scaling,
-        preset,
-        limit,
-        out,
-        device,
-    )
+for _name, _help in (
+    ("clevr4", "Clustering and few-shot classification on Clevr4-10k, by texture, shape, color and count."),
+    ("cards", "Clustering and few-shot classification on Cards, by number and suits."),
+):
+    app.command(_name, help=_help)(_labelled_command(_name))
 
 
 @app.command()
@@ -214,33 +183,7 @@ def demo(
     report("Demo catalogue", results, model, criteria, settings, out, device)
 
 
-def _labelled(
-    title: str,
-    load: Callable[[Path], LabelledImages],
-    data: Path,
-    published: int,
-    prompts: dict[str, str],
-    words: Path,
-    encoder: str,
-    seeds: int,
-    scaling: ScalingChoice,
-    preset: str,
-    limit: int | None,
-    out: Path,
-    device: str,
-) -> None:
-    from crl_qdrant.evaluation.tasks import evaluate_labelled
-
-    criteria, notes = _criteria(words, prompts, preset)
-    found = load(data).limited(limit)
-    model, images = _embedded(found.images, encoder, out, device)
-    results = evaluate_labelled(title, found, images, criteria, model, seeds=range(seeds), scaling=scaling.value)
-    settings = {"data": f"{len(found.images):,} images", "seeds": _seeds(seeds), "scaling of R": scaling.value}
-    more = () if len(found.images) == published else (_NOT_COMPARABLE,)
-    report(title, replace(results, notes=results.notes + notes + more), model, criteria, settings, out, device)
-
-
-def _criteria(words: Path, prompts: dict[str, str], preset: str) -> tuple[dict[str, Criterion], tuple[str, ...]]:
+def _criteria(words: Path, prompts: Mapping[str, str], preset: str) -> tuple[dict[str, Criterion], tuple[str, ...]]:
     from crl_qdrant.evaluation.words import criteria_of, read_words
 
     return criteria_of(read_words(words), prompts, preset=preset)

@@ -11,7 +11,16 @@ import typer
 if TYPE_CHECKING:
     from crl_qdrant import CRLCollection, Report
 
-__all__ = ["AsJson", "Collection", "Device", "Location", "open_collection", "print_json", "print_rejected"]
+__all__ = [
+    "AsJson",
+    "Collection",
+    "Device",
+    "Location",
+    "open_collection",
+    "print_json",
+    "print_rejected",
+    "say_if_pending",
+]
 
 Location = Annotated[
     str,
@@ -40,3 +49,9 @@ def print_rejected(report: Report, *, most: int = 20) -> None:
         typer.echo(f"rejected {rejected}", err=True)
     if len(report.rejected) > most:
         typer.echo(f"… and {len(report.rejected) - most} more", err=True)
+
+
+def say_if_pending(products: CRLCollection, criterion: str) -> None:
+    """On standard error, where a changed criterion waits to be materialised: how to do that."""
+    if any(each.name == criterion and each.pending for each in products.info().criteria):
+        typer.echo(f"searches use the old version until: crl-qdrant materialize {criterion}", err=True)

@@ -10,7 +10,7 @@ from typing import Annotated, TYPE_CHECKING
 
 import typer
 
-from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection, print_json
+from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection, print_json, say_if_pending
 from crl_qdrant.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ def train_head(
     """Train a head for a criterion on labels. A materialised one changes over with the next materialize."""
     with open_collection(collection, location, device) as products:
         report = products.train_head(criterion, _labels(labels), out=out, epochs=epochs, seed=seed)
-        waits = any(each.name == criterion and each.pending for each in products.info().criteria)
+        if report.kept and not as_json:
+            say_if_pending(products, criterion)
     if as_json:
         print_json(asdict(report))
         return
@@ -103,8 +104,6 @@ def train_head(
     )
     if not report.kept:
         typer.echo(f"criterion {criterion} stays as it is: the head is no better", err=True)
-    elif waits:
-        typer.echo(f"searches use the old version until: crl-qdrant materialize {criterion}", err=True)
 
 
 def _labels(source: str) -> str | dict[PointId, str]:

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from importlib import import_module
 
-from crl_qdrant.errors import MissingPackageError
+from crl_qdrant.packages import needed
 
 __all__ = ["check_evaluation_packages", "evaluation_packages"]
 
 
-@contextmanager
-def evaluation_packages() -> Iterator[None]:
-    """Around imports of scikit-learn, SciPy and matplotlib: where one is missing, says how to install them.
-
-    Raises:
-        MissingPackageError: a package is not installed.
-    """
-    try:
-        yield
-    except ImportError as error:
-        raise MissingPackageError(
-            f'this needs packages of the evaluation: pip install "crl-qdrant[evaluation]" ({error})'
-        ) from error
+def evaluation_packages() -> AbstractContextManager[None]:
+    """Around imports of scikit-learn, SciPy and matplotlib; raises as `needed`."""
+    return needed("packages of the evaluation", "evaluation")
 
 
 def check_evaluation_packages() -> None:

@@ -8,10 +8,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.embeddings import Float32Array, unit_or_zero
 from crl_qdrant.errors import InputError
 from crl_qdrant.evaluation.extra import evaluation_packages
-from crl_qdrant.evaluation.representation import scaled
 from crl_qdrant.evaluation.scores import Score
 
 __all__ = ["SCALINGS", "SHOTS", "few_shot", "rescale"]
@@ -37,7 +36,7 @@ def rescale(representations: Float32Array, scaling: str) -> Float32Array:
         InputError: another scaling.
     """
     if scaling == "unit":
-        return scaled(representations)
+        return unit_or_zero(representations)
     if scaling == "code":
         centred, spread = representations - representations.mean(), representations.std(axis=1, keepdims=True)
     elif scaling == "paper":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from crl_qdrant.errors import StoreError
 from crl_qdrant.evaluation.paper import SOURCE
 from crl_qdrant.evaluation.plots import bars, confusions, seeds
 from crl_qdrant.evaluation.tables import Confusion, Results
-from crl_qdrant.images import decode
+from crl_qdrant.images import data_url
 
 __all__ = ["Run", "versions", "write_report"]
 
@@ -66,8 +64,8 @@ def write_report(results: Results, run: Run, out: Path) -> Path:
             neighbours=[
                 {
                     "row": each,
-                    "query": _thumbnail(each.query),
-                    "hits": [(_thumbnail(path), right) for path, right in each.hits],
+                    "query": data_url(each.query, side=_SIDE),
+                    "hits": [(data_url(path, side=_SIDE), right) for path, right in each.hits],
                 }
                 for each in results.neighbours
             ],
@@ -106,12 +104,3 @@ def _has_seeds(rows: Iterable[Any]) -> bool:
 
 def _criterion(confusion: Confusion) -> str:
     return confusion.name
-
-
-def _thumbnail(path: Path) -> str:
-    """The picture, made small, as a data URL."""
-    image = decode(path)
-    image.thumbnail((_SIDE, _SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, format="jpeg", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

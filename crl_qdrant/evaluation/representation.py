@@ -11,7 +11,7 @@ from crl_qdrant.encoders import Encoder
 from crl_qdrant.errors import CriterionError
 from crl_qdrant.projection import conditional_representation, projection_of
 
-__all__ = ["embed_texts", "embed_words", "represent", "scaled"]
+__all__ = ["embed_texts", "embed_words", "represent"]
 
 
 def embed_texts(texts: list[str], encoder: Encoder) -> Float32Array:
@@ -41,8 +41,8 @@ def represent(images: Float32Array, criterion: Criterion, words: Float32Array) -
         words: T, [K, d], unit rows, as `embed_words` gives it.
 
     Returns:
-        float32 [N, K], rows as they come; `scaled` makes them unit rows. With options that sharpen, what a collection
-        would store.
+        float32 [N, K], rows as they come; `unit_or_zero` makes them unit rows. With options that sharpen, what a
+        collection would store.
 
     Raises:
         CriterionError: options that suppress other criteria, which an evaluation of one criterion does not have.
@@ -55,9 +55,3 @@ def represent(images: Float32Array, criterion: Criterion, words: Float32Array) -
     if options.sharpen:
         return np.asarray(conditional_representation(torch.from_numpy(images), made).numpy())
     return np.asarray((images @ made.matrix.numpy() + made.offset.numpy()) @ made.words.numpy().T, dtype=np.float32)
-
-
-def scaled(rows: Float32Array) -> Float32Array:
-    """The same [N, r] with unit rows; a row of zeros, an image that has no part in the words, stays one."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(norms > 0, norms, 1), dtype=np.float32)

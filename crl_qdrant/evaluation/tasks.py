@@ -10,14 +10,14 @@ from typing import Final
 import numpy as np
 
 from crl_qdrant.criterion import Criterion
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.embeddings import Float32Array, unit_or_zero
 from crl_qdrant.encoders import Encoder
 from crl_qdrant.evaluation.clustering import cluster
 from crl_qdrant.evaluation.datasets import AttributeRetrieval, GalleryRetrieval, LabelledImages
 from crl_qdrant.evaluation.fashion import attribute_precision, reduced_words
 from crl_qdrant.evaluation.few_shot import few_shot, rescale, SHOTS
 from crl_qdrant.evaluation.metrics import contingency, recall_at, weighted_mean
-from crl_qdrant.evaluation.representation import embed_texts, embed_words, represent, scaled
+from crl_qdrant.evaluation.representation import embed_texts, embed_words, represent
 from crl_qdrant.evaluation.scores import Score
 from crl_qdrant.evaluation.similarity import condition_texts, gallery_ranks
 from crl_qdrant.evaluation.tables import Confusion, Neighbours, Results, Row, Table
@@ -60,7 +60,7 @@ def evaluate_labelled(
         for name, criterion in criteria.items():
             labels = data.labels[name]
             representation = represent(images, criterion, embed_words(criterion, encoder))
-            for method, rows in (("raw", images), ("CRL", scaled(representation))):
+            for method, rows in (("raw", images), ("CRL", unit_or_zero(representation))):
                 found = cluster(rows, labels, seeds=seeds, advance=advance)
                 clustering.append(Row(name, method, found.scores))
                 confusions.append(_confusion(name, method, labels, found.clusters.tolist()))
@@ -119,7 +119,7 @@ def evaluate_attributes(
                 representation = images @ reduced_words(words, components).T
             else:
                 representation = represent(images, criteria[name], words)
-            for method, each in (("raw", images), ("CRL", scaled(representation))):
+            for method, each in (("raw", images), ("CRL", unit_or_zero(representation))):
                 found = attribute_precision(
                     each[queries.rows], queries.values, each[candidates.rows], candidates.values, advance=advance
                 )
@@ -160,7 +160,7 @@ def evaluate_galleries(
             words = embed_words(criteria[half], encoder)
             conditions = list(dict.fromkeys(query.condition for query in queries))
             texts = embed_texts([text for each in conditions for text in condition_texts(each)], encoder)
-            conditional = scaled(represent(images, criteria[half], words))
+            conditional = unit_or_zero(represent(images, criteria[half], words))
             by_condition = dict(zip(conditions, np.split(texts, len(conditions)), strict=True))
             ranks = gallery_ranks(queries, images, conditional, by_condition, normalize=normalize)
             for method, found in ranks.items():

@@ -111,7 +111,7 @@ def ablate(
     if not isinstance(labels, str) or not labels:
         raise InputError(f"labels is the name of a payload field, got {labels!r}")
     stored, raw = criteria.find(name), criteria.manifest.raw
-    others = {other: each.criterion for other, each in criteria.manifest.criteria.items()}
+    others = criteria.manifest.definitions
     drawn = draw(store, raw, sample, seed=seed, having=labels, with_payload=[labels])
     if not drawn.ids:
         raise InputError(f"no item has a value in {labels!r}; name the payload field that holds the labels")

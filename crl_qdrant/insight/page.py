@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from pathlib import Path
 from typing import Any, Final
 
 import jinja2
 
 from crl_qdrant.errors import ImageError
-from crl_qdrant.images import decode
+from crl_qdrant.images import data_url
 from crl_qdrant.insight.inspection import Inspection
 from crl_qdrant.points import at_path
 from crl_qdrant.search import Hit
@@ -46,15 +44,7 @@ def _figure(hit: Hit, images: Path, image_field: str, problems: list[str]) -> di
         problems.append(f"point {hit.id} has no path of a picture in {image_field!r}")
         return figure
     try:
-        figure["source"] = _thumbnail(images / name)
+        figure["source"] = data_url(images / name, side=_SIDE)
     except ImageError as error:
         problems.append(str(error))
     return figure
-
-
-def _thumbnail(path: Path) -> str:
-    picture = decode(path)
-    picture.thumbnail((_SIDE, _SIDE))
-    content = io.BytesIO()
-    picture.save(content, format="jpeg", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()

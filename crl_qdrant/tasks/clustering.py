@@ -13,9 +13,9 @@ import numpy.typing as npt
 from crl_qdrant.checks import whole_number
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.errors import InputError
+from crl_qdrant.packages import needed
 from crl_qdrant.points import PointId
 from crl_qdrant.search.space import Space
-from crl_qdrant.tasks.packages import scikit_learn
 
 __all__ = ["Cluster", "Clustering", "cluster"]
 
@@ -135,7 +135,7 @@ def _different(rows: Float32Array, *, most: int) -> int:
 
 
 def _fitted(rows: Float32Array, k: int, seed: int) -> npt.NDArray[Any]:
-    with scikit_learn():
+    with needed("scikit-learn", "tasks"):
         from sklearn.cluster import KMeans, MiniBatchKMeans
     if len(rows) < _MINI_BATCHES_FROM:
         means: Any = KMeans(n_clusters=k, n_init=_RESTARTS, random_state=seed)
@@ -145,7 +145,7 @@ def _fitted(rows: Float32Array, k: int, seed: int) -> npt.NDArray[Any]:
 
 
 def _silhouette(rows: Float32Array, labels: npt.NDArray[Any], *, seed: int, sample: int) -> float:
-    with scikit_learn():
+    with needed("scikit-learn", "tasks"):
         from sklearn.metrics import silhouette_score
     chosen = np.random.default_rng(seed).permutation(len(rows))[:sample]
     if not 2 <= len(np.unique(labels[chosen])) < len(chosen):

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.errors import InputError
+from crl_qdrant.packages import needed
 from crl_qdrant.points import Payload, PointId
 from crl_qdrant.search.space import Space
 from crl_qdrant.tasks.labels import Label
-from crl_qdrant.tasks.packages import scikit_learn
 
 __all__ = ["FewShot", "few_shot"]
 
@@ -71,7 +71,7 @@ def few_shot(
         InputError: examples of one label only.
         MissingPackageError: scikit-learn is not installed.
     """
-    with scikit_learn():
+    with needed("scikit-learn", "tasks"):
         from sklearn.linear_model import LogisticRegression
     counts = Counter(examples.values())
     if len(counts) < 2:

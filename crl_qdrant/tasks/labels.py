@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 from qdrant_client import models
 
+from crl_qdrant.batches import batches
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.errors import InputError, NotFoundError
 from crl_qdrant.points import at_path, point_id, PointId
@@ -43,11 +43,12 @@ def labelled_points(
     wanted = _checked(store, labels, query_filter)
     ids: list[PointId] = []
     pages: list[Float32Array] = []
-    for batch in _batches(wanted):
+    for batch in batches(wanted, _AT_ONCE):
         found, rows = resident.embeddings_of(batch)
         ids += found
         pages += [rows] if found else []
-    missing = [each for each in wanted if each not in set(ids)] if len(ids) < len(wanted) else []
+    there = set(ids)
+    missing = [each for each in wanted if each not in there]
     if missing and (isinstance(labels, Mapping) or not ids):
         raise NotFoundError(
             f"{len(missing)} of {len(wanted)} labelled points are not there or have no image embedding, the first: "
@@ -77,14 +78,8 @@ def _of_field(store: Store, field: str, query_filter: models.Filter | None) -> I
         must=None if query_filter is None else [query_filter],
         must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=field))],
     )
-    for batch in _batches(each for page in store.scroll_ids(given) for each in page):
+    for batch in batches((each for page in store.scroll_ids(given) for each in page), _AT_ONCE):
         for record in store.retrieve(batch, with_payload=[field]):
             value = at_path(record.payload or {}, field)
             if value is not None:
                 yield record.id, value
-
-
-def _batches(ids: Iterable[PointId]) -> Iterator[list[PointId]]:
-    iterator = iter(ids)
-    while batch := list(islice(iterator, _AT_ONCE)):
-        yield batch

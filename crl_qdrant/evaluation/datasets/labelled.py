@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from crl_qdrant.evaluation.datasets.files import spread
 
-__all__ = ["LabelledImages"]
+__all__ = ["LabelledImages", "LabelledSet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +31,19 @@ class LabelledImages:
             tuple(self.images[row] for row in kept),
             {criterion: tuple(values[row] for row in kept) for criterion, values in self.labels.items()},
         )
+
+
+class LabelledSet(NamedTuple):
+    """A published data set of labelled images.
+
+    Attributes:
+        title: its name.
+        load: gives what is in a folder.
+        published: how many images it has.
+        prompts: by criterion, the sentence that the paper's code embeds a word in.
+    """
+
+    title: str
+    load: Callable[[Path], LabelledImages]
+    published: int
+    prompts: Mapping[str, str]

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from typing import Any, TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TYPE_CHECKING
 
 from crl_qdrant.embeddings import Float32Array
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["batches", "embedded"]
-
-T = TypeVar("T")
-
-
-def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The items in lists of `size`, the last one shorter."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
+__all__ = ["embedded"]
 
 
 def embedded(tower: Callable[[Any], Tensor], inputs: Iterable[Any]) -> list[Float32Array]:
