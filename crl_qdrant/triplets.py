@@ -16,6 +16,7 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
+from crl_qdrant.checkpoint import Checkpoint
 from crl_qdrant.checks import whole_number
 from crl_qdrant.errors import InputError
 from crl_qdrant.progress import Advance
@@ -67,6 +68,10 @@ class TripletSettings:
         if not isinstance(self.learning_rate, float) or not 0 < self.learning_rate <= 1:
             raise InputError(f"learning_rate must be above 0 and at most 1, got {self.learning_rate!r}")
 
+    def out_of_patience(self, epochs: int) -> bool:
+        """Whether training ends after so many epochs without a better measure."""
+        return self.patience is not None and epochs >= self.patience
+
 
 class Drawn(NamedTuple):
     """Triplets: the attribute of each, int64 [n], and positions among that attribute's items, int64 [n]."""
@@ -91,6 +96,10 @@ class Triplets:
 
     def __init__(self, labels: Sequence[npt.NDArray[Any]]) -> None:
         self._attributes = [_ByValue.of(each) for each in labels]
+
+    def drawn(self, settings: TripletSettings, *, epoch: int) -> Drawn:
+        """An epoch's triplets: fresh ones for each, and the same whenever that epoch is trained."""
+        return self.draw(settings.triplets, np.random.default_rng((settings.seed, epoch)))
 
     def draw(self, number: int, rng: np.random.Generator) -> Drawn:
         """So many triplets."""
@@ -150,6 +159,7 @@ def train_heads(
     *,
     measure: Callable[[Sequence[Head]], float],
     advance: Advance,
+    checkpoint: Checkpoint | None = None,
 ) -> Training:
     """Heads Linear–BatchNorm–ReLU–Linear, trained together; the best of all epochs by `measure`.
 
@@ -160,17 +170,25 @@ def train_heads(
         settings: how.
         measure: of the heads after an epoch; the larger the better.
         advance: called with 1 after each epoch.
+        checkpoint: where each epoch is kept, and what was stopped is gone on with, to the same end. None: nowhere.
     """
     device = representations[0].device
     networks = _networks([each.shape[1] for each in representations], settings, device)
     optimizer = torch.optim.Adam(networks.parameters(), lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, settings.decay_every, settings.decay)
-    triplets, rng = Triplets(labels), np.random.default_rng(settings.seed)
+    triplets = Triplets(labels)
     best, losses = Training([], float("-inf"), 0, []), list[float]()
-    for epoch in range(1, settings.epochs + 1):
+    if checkpoint is not None and (state := checkpoint.load(device)) is not None:
+        networks.load_state_dict(state["networks"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        best = Training([Head(*each) for each in state["heads"]], state["measure"], state["best_epoch"], [])
+        losses = state["losses"]
+        advance(len(losses), settings.epochs)
+    while len(losses) < settings.epochs and not settings.out_of_patience(len(losses) - best.best_epoch):
         networks.train()
         total = 0.0
-        for batch in triplets.draw(settings.triplets, rng).batches(settings.batch_size):
+        for batch in triplets.drawn(settings, epoch=len(losses)).batches(settings.batch_size):
             loss = _loss(networks, representations, batch, settings.margin)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -180,11 +198,21 @@ def train_heads(
         losses.append(total / settings.triplets)
         heads = [_folded(each) for each in networks]
         found = measure(heads)
-        advance(1, settings.epochs)
         if found > best.measure:
-            best = Training(heads, found, epoch, [])
-        elif settings.patience is not None and epoch - best.best_epoch >= settings.patience:
-            break
+            best = Training(heads, found, len(losses), [])
+        if checkpoint is not None:
+            checkpoint.save(
+                {
+                    "networks": networks.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "schedule": schedule.state_dict(),
+                    "heads": [tuple(each) for each in best.heads],
+                    "measure": best.measure,
+                    "best_epoch": best.best_epoch,
+                    "losses": losses,
+                }
+            )
+        advance(1, settings.epochs)
     return best._replace(losses=losses)
 
 

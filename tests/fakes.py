@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image
+from torch import nn
 
 
 class ColourEncoder:
@@ -94,3 +96,21 @@ def by_words(
         return unit(rows)
     sharp = unit(np.exp(rows / rows.std(axis=1, keepdims=True) / sharpen))
     return sharp if blend == 1 else np.concatenate([np.sqrt(1 - blend) * unit(rows), np.sqrt(blend) * sharp], axis=1)
+
+
+class PublishedCombiner(nn.Module):
+    """GeneCIS' Combiner as its authors' weights name its parts, of d-dimensional embeddings."""
+
+    def __init__(self, d: int, width: int, hidden: int) -> None:
+        super().__init__()
+        self.text_projection_layer, self.image_projection_layer = nn.Linear(d, width), nn.Linear(d, width)
+        self.combiner_layer, self.output_layer = nn.Linear(2 * width, hidden), nn.Linear(hidden, d)
+        self.dynamic_scalar = nn.Sequential(
+            nn.Linear(2 * width, hidden), nn.ReLU(), nn.Dropout(0.5), nn.Linear(hidden, 1), nn.Sigmoid()
+        )
+
+    def forward(self, image: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        both = torch.cat((self.text_projection_layer(text).relu(), self.image_projection_layer(image).relu()), -1)
+        share = self.dynamic_scalar(both)
+        made = self.output_layer(self.combiner_layer(both).relu())
+        return nn.functional.normalize(made + share * text + (1 - share) * image)

@@ -66,27 +66,36 @@ def make_cards(root: Path, *, unique_names: bool = True, each: int = 2) -> Path:
     return root
 
 
-def make_deepfashion(root: Path, *, candidates: int = 30, queries: int = 10) -> Path:
+def make_deepfashion(root: Path, *, candidates: int = 30, queries: int = 10, train: int = 0) -> Path:
     """ASEN's index files: texture is the pattern, fabric the count, shape the silhouette, part none, style the colour.
 
-    Queries come first in the list of files and candidates in reverse, so an entry's line number is not its id.
+    Queries come first in the list of files and candidates in reverse, so an entry's line number is not its id. With
+    images to train on there is a validation split too, as large as the test split.
     """
     folder = root / "DeepFashion"
-    values = [list(ATTRIBUTES[name]) for name in ("pattern", "count", "silhouette", "colour")]
-    names: list[str] = []
-    listed: dict[str, list[str]] = {"query": [], "candidate": []}
-    for row, product in enumerate(sample_products(candidates + queries, seed=2)):
-        names.append(f"img/item_{row % 3}/img_{row:08d}.jpg")
+    for split, seed in (("test", 2), ("valid", 11)) if train else (("test", 2),):
+        labels = _draw_deepfashion(folder, split, candidates + queries, seed)
+        listed = [[f"{row} {pair}" for pair in pairs] for row, pairs in enumerate(labels)]
+        for kind, part in (("query", listed[:queries]), ("candidate", listed[: queries - 1 : -1])):
+            (folder / f"{kind}_{split}.txt").write_text("".join(f"{line}\n" for lines in part for line in lines))
+    if train:
+        labels = _draw_deepfashion(folder, "train", train, 12)
+        lines = (f"{row} {' '.join(pairs)}\n" for row, pairs in enumerate(labels))
+        (folder / "label_train.txt").write_text("".join(lines))
+    return root
+
+
+def _draw_deepfashion(folder: Path, split: str, number: int, seed: int) -> list[list[str]]:
+    """Draw and list a split's images; the "attribute value" pairs of each."""
+    shown = {0: "pattern", 1: "count", 2: "silhouette", 4: "colour"}
+    names, labels = [], []
+    for row, product in enumerate(sample_products(number, seed=seed)):
+        names.append(f"img/{split}_{row % 3}/img_{row:08d}.jpg")
         draw(folder / names[-1], product)
         own = product.attributes()
-        for attribute, (name, options) in zip(
-            (0, 1, 2, 4), zip(("pattern", "count", "silhouette", "colour"), values, strict=True), strict=True
-        ):
-            listed["query" if row < queries else "candidate"].append(f"{row} {attribute} {options.index(own[name])}")
-    (folder / "filenames_test.txt").write_text("\n".join(names) + "\n")
-    (folder / "query_test.txt").write_text("\n".join(listed["query"]) + "\n")
-    (folder / "candidate_test.txt").write_text("\n".join(reversed(listed["candidate"])) + "\n")
-    return root
+        labels.append([f"{attribute} {list(ATTRIBUTES[name]).index(own[name])}" for attribute, name in shown.items()])
+    (folder / f"filenames_{split}.txt").write_text("\n".join(names) + "\n")
+    return labels
 
 
 def make_genecis(root: Path, *, images: int = 40, queries: int = 8, gallery: int = 14) -> Path:

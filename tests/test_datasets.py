@@ -12,7 +12,13 @@ import pytest
 from small_datasets import make_cards, make_clevr4, make_deepfashion, make_genecis
 
 from crl_qdrant.errors import DatasetError
-from crl_qdrant.evaluation.datasets import load_cards, load_clevr4, load_deepfashion, load_genecis
+from crl_qdrant.evaluation.datasets import (
+    load_cards,
+    load_clevr4,
+    load_deepfashion,
+    load_deepfashion_training,
+    load_genecis,
+)
 
 
 def test_clevr4(tmp_path: Path) -> None:
@@ -122,9 +128,35 @@ def test_deepfashion_that_is_not_right(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"queries without candidates in .*: style"):
         load_deepfashion(tmp_path)
     file.write_text(good)
-    (folder / "img" / "item_0" / "img_00000000.jpg").unlink()
+    (folder / "img" / "test_0" / "img_00000000.jpg").unlink()
     with pytest.raises(DatasetError, match=r"1 of 6 images are missing: .*img_00000000.jpg"):
         load_deepfashion(tmp_path)
+
+
+def test_deepfashion_to_train_on(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no .*filenames_train\.txt.*label_train\.txt.*data\.zip"):
+        load_deepfashion_training(make_deepfashion(tmp_path, candidates=4, queries=2))
+    folder = make_deepfashion(tmp_path, candidates=4, queries=2, train=6) / "DeepFashion"
+    assert load_deepfashion(tmp_path, split="valid").images != load_deepfashion(tmp_path).images
+    data = load_deepfashion_training(tmp_path)
+    assert [path.name for path in data.images] == [f"img_{row:08d}.jpg" for row in range(6)]
+    written = [list(map(int, line.split())) for line in (folder / "label_train.txt").read_text().splitlines()]
+    assert data.entries["style"].values.tolist() == [line[line.index(4, 1) + 1] for line in written]
+    few = data.limited(2)
+    assert [path.name for path in few.images] == ["img_00000000.jpg", "img_00000005.jpg"]
+    assert few.entries["shape"].rows.tolist() == [0, 1]
+    # several values of one attribute, and images that have none
+    (folder / "label_train.txt").write_text("3 0 1 0 2 4 7\n1 0 2\n1 0 2\n")
+    data = load_deepfashion_training(tmp_path)
+    assert [path.name for path in data.images] == ["img_00000001.jpg", "img_00000003.jpg"]
+    assert (data.entries["texture"].rows.tolist(), data.entries["texture"].values.tolist()) == ([1, 1, 0], [1, 2, 2])
+    assert data.repeated == 1
+    (folder / "label_train.txt").write_text("3 0 1 0\n9 0 1\n2 4 230\n")
+    with pytest.raises(DatasetError, match=r"3 lines .*'3 0 1 0' is not 'id attribute value \[attribute value …\]'"):
+        load_deepfashion_training(tmp_path)
+    (folder / "label_train.txt").write_text("")
+    with pytest.raises(DatasetError, match="is empty"):
+        load_deepfashion_training(tmp_path)
 
 
 def test_genecis(tmp_path: Path) -> None:

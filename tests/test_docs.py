@@ -43,7 +43,7 @@ def make_benchmarks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The evaluation's data sets in small, in their real layouts, and one criterion's words for each."""
     make_clevr4(folder / "data" / "clevr4", 24)
     make_cards(folder / "data" / "cards", each=1)
-    make_deepfashion(folder / "data" / "fashion")
+    make_deepfashion(folder / "data" / "fashion", train=60)
     make_genecis(folder / "data" / "genecis")
     for name, criterion in {"clevr4": "color", "cards": "suits", "fashion": "fabric", "genecis": "scene"}.items():
         make_words(folder / f"{name}.json", criterion)

@@ -6,15 +6,18 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
+import torch
+from fakes import PublishedCombiner
 from small_datasets import make_cards, make_clevr4, make_deepfashion, make_genecis, make_words
 
 from crl_qdrant.cli.app import main
 from crl_qdrant.demo.galleries import change_queries, focus_queries, GALLERY
 from crl_qdrant.demo.products import sample_products
-from crl_qdrant.errors import CriterionError, StoreError
+from crl_qdrant.errors import CriterionError, StoreError, VocabularyError
 from crl_qdrant.evaluation.paper import paper_figure
 from crl_qdrant.evaluation.report import Run, write_report
 from crl_qdrant.evaluation.scores import Score
@@ -140,6 +143,37 @@ def test_fashion(evaluate: Eval, tmp_path: Path) -> None:
     assert cells(tmp_path / "out" / "report.md")[title, "these", "CRL"] == [whole[title, "fabric", "CRL"][0], ""]
 
 
+def test_fashion_with_training(evaluate: Eval, tmp_path: Path) -> None:
+    make_deepfashion(tmp_path / "data", candidates=40, queries=20, train=120)
+    # few words of the attribute among all of another one: a head learns which of them to go by
+    words = json.loads(make_words(tmp_path / "words.json", "shape", "style").read_text())
+    (tmp_path / "words.json").write_text(json.dumps({"shape": words["shape"][::4] + words["style"]}))
+    command = ["fashion", "--data", "data", "--words", "words.json", "--encoder", "demo", "--out", "out"]
+    training = ["--fine-tune", "--epochs", 40, "--triplets", 256, "--tuning-epochs", 1]
+    status, _, err = evaluate(*command, *training)
+    assert (status, err) == (0, "")
+    found = cells(tmp_path / "out" / "report.md")
+    title = "DeepFashion: retrieval by attribute"
+    methods = ["raw", "CRL", "CRL, trained", "CRL*"]
+    assert [method for _, name, method in found if name == "shape"] == methods
+    assert float(found[title, "shape", "CRL, trained"][0]) > float(found[title, "shape", "CRL"][0]) + 10
+    assert found[title, "shape", "CRL*"][0] != found[title, "shape", "CRL, trained"][0]
+    assert found[title, "shape", "CRL, trained"][1] == "16.98"
+    assert "heads 40 epochs of 256, image tower 1 epochs of 256" in (tmp_path / "out" / "report.md").read_text()
+    # the weights are a checkpoint that open_clip loads; all is there at once when it is run again
+    assert any(name.startswith("visual.") for name in torch.load(tmp_path / "out" / "tuned.pt", weights_only=True))
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*ing.pt")}
+    kept[tmp_path / "out" / "heads.pt"] = (tmp_path / "out" / "heads.pt").stat().st_mtime_ns
+    evaluate(*command, *training)
+    assert cells(tmp_path / "out" / "report.md") == found
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}
+    # what there is nothing to train with is said
+    (tmp_path / "data" / "DeepFashion" / "label_train.txt").write_text("0 4 1\n1 4 2\n2 4 1\n")
+    status, _, err = evaluate(*command, *training)
+    assert status == 1
+    assert "nothing to train or validate shape with" in err
+
+
 def test_genecis(evaluate: Eval, tmp_path: Path) -> None:
     make_genecis(tmp_path / "genecis-data")
     make_words(tmp_path / "words.json", "scene")
@@ -155,6 +189,51 @@ def test_genecis(evaluate: Eval, tmp_path: Path) -> None:
         steps = 100 / (4 if more else 8)
         assert all(float(cell) % steps == 0 for row in found.values() for cell in row[0::2])
     assert "focus 4, change 4" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_genecis_with_fine_tuned_weights_and_the_combiner(evaluate: Eval, tmp_path: Path) -> None:
+    make_genecis(tmp_path / "genecis-data", images=30, queries=3)
+    make_words(tmp_path / "words.json", "scene")
+    torch.manual_seed(1)
+    torch.save(PublishedCombiner(128, 8, 8).state_dict(), tmp_path / "head.pt")
+    tuned = f"open_clip:local-dir:{files('crl_qdrant.demo') / 'model'}"
+    more = ["--encoder", "demo", "--tuned", tuned, "--combiner", "head.pt", "--out", "out"]
+    status, _, err = evaluate("genecis", "--data", "genecis-data", "--words", "words.json", *more)
+    assert (status, err) == (0, "")
+    found = cells(tmp_path / "out" / "report.md")
+    own = ["image", "text", "image + text", "raw", "CRL"]
+    assert [method for _, half, method in found if half == "focus"] == [*own, *(f"{each}*" for each in own), "Combiner"]
+    title = "GeneCIS: conditional similarity"
+    assert found[title, "change", "CRL*"][1::2] == ["21.00", "35.90", "44.80"]
+    assert found[title, "focus", "Combiner"][1::2] == ["16.60", "", ""]
+    # the same weights under another name
+    assert found[title, "focus", "CRL*"][0::2] == found[title, "focus", "CRL"][0::2]
+
+
+def test_words_may_be_packaged_or_asked_for(evaluate: Eval, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_cards(tmp_path / "cards", each=1)
+    status, out, err = evaluate("cards", "--data", "cards", "--encoder", "demo", "--seeds", 1)
+    assert (status, err) == (0, "")
+    assert "the words are the packaged lists', not the paper's" in out
+    assert "there are no words: suits" in out
+    make_deepfashion(tmp_path / "data", candidates=12, queries=6)
+    command = ["fashion", "--data", "data", "--encoder", "demo", "--out", "out"]
+    asked: list[str] = []
+
+    class Answering:
+        def __call__(self, name: str, *, n_words: int | None = None, domain: str | None = None) -> list[str]:
+            if asked == ["texture", "fabric"]:
+                raise VocabularyError("no more answers")
+            asked.append(name)
+            return ["smooth", "rough", "shiny"]
+
+    monkeypatch.setattr("crl_qdrant.LanguageModel", Answering)
+    status, _, err = evaluate(*command, "--ask")
+    assert (status, "no more answers" in err) == (1, True)
+    assert list(read_words(tmp_path / "out" / "words.json")) == ["texture", "fabric"]
+    asked.append("nothing")
+    assert evaluate(*command, "--ask")[0] == 0
+    assert asked == ["texture", "fabric", "nothing", "shape", "part", "style"]
 
 
 def test_the_demo_in_small(evaluate: Eval, tmp_path: Path) -> None:
@@ -188,11 +267,11 @@ def test_what_cannot_be_evaluated_is_said_in_one_line(evaluate: Eval, tmp_path: 
 
     (tmp_path / "empty").mkdir()
     assert "clevr_4_10k_v1.zip" in refused("clevr4", "--data", "empty", "--words", words)
-    assert "words for one of number, suits; got words for color" in refused(
-        "cards", "--data", "empty", "--words", words
-    )
-    assert "cannot be read as JSON" in refused("clevr4", "--data", "empty", "--words", "none.json")
+    cards = make_cards(tmp_path / "cards", each=1)
+    assert "words for one of number, suits; got words for color" in refused("cards", "--data", cards, "--words", words)
     data = make_clevr4(tmp_path / "clevr4", 8)
+    assert "cannot be read as JSON" in refused("clevr4", "--data", data, "--words", "none.json")
+    assert "not both" in refused("clevr4", "--data", data, "--words", words, "--ask")
     broken = data / "clevr_4_10k_v1" / "images" / "CLEVR_new_000003.png"
     broken.write_bytes(broken.read_bytes()[:200])
     assert "1 of 8 images cannot be read: image" in refused("clevr4", "--data", data, "--words", words, "--seeds", 1)

@@ -17,7 +17,7 @@ ROOT = PACKAGE.parent
 
 # Each layer may import from those above it in this list, and from its own.
 LAYERS = [
-    {"errors", "batches", "checks", "device", "packages", "progress"},
+    {"errors", "batches", "checkpoint", "checks", "device", "packages", "progress"},
     {"points", "embeddings", "images", "vocabulary"},
     {"items"},
     {"options", "stored_head", "stored_projection"},

@@ -13,12 +13,14 @@ import torch
 from fakes import unit
 
 import crl_qdrant.demo
-from crl_qdrant import InputError
+from crl_qdrant import InputError, StoreError
+from crl_qdrant.checkpoint import Checkpoint
 from crl_qdrant.demo.products import ATTRIBUTES, sample_products
 from crl_qdrant.demo.render import render
 from crl_qdrant.evaluation.fashion import attribute_precision
 from crl_qdrant.evaluation.fine_tuning import fine_tune, STAGE_2
 from crl_qdrant.evaluation.heads import Labelled, STAGE_1, train_paper_heads
+from crl_qdrant.progress import Advance
 from crl_qdrant.projection import conditional_representation, Head, Projection
 
 RNG = np.random.default_rng(3)
@@ -59,6 +61,45 @@ def test_heads_of_several_attributes_are_trained_together() -> None:
         )
     assert measured == pytest.approx((40 * with_heads[0] + 20 * with_heads[1]) / 60)
     assert all(head > free + 0.05 for head, free in zip(with_heads, without, strict=True))
+
+
+def test_training_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    train = {"shape": items(120, values=3, seed=1)}
+    quick = replace(STAGE_1, epochs=4, triplets=600, out=16)
+    given = train, {"shape": items(20, values=3, seed=3)}, {"shape": items(40, values=3, seed=5)}
+
+    def checkpoint() -> Checkpoint:
+        return Checkpoint(tmp_path / "state" / "heads.pt", {"on": "shapes"})
+
+    heads, measured = train_paper_heads(*given, settings=quick)
+
+    def stop(items: int, total: int | None = None) -> None:
+        steps.append(items)
+        if len(steps) == 2:
+            raise KeyboardInterrupt
+
+    steps: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        train_paper_heads(*given, settings=quick, advance=stop, checkpoint=checkpoint())
+    again, found = train_paper_heads(*given, settings=quick, advance=stop, checkpoint=checkpoint())
+    assert steps == [1, 1, 2, 1, 1]
+    assert found == measured
+    assert all(torch.equal(one, other) for one, other in zip(heads["shape"], again["shape"], strict=True))
+    # finished: nothing is trained; of another training: all of it
+    train_paper_heads(*given, settings=quick, advance=stop, checkpoint=checkpoint())
+    other = Checkpoint(tmp_path / "state" / "heads.pt", {"on": "colours"})
+    train_paper_heads(*given, settings=quick, advance=stop, checkpoint=other)
+    assert steps[5:] == [4, 1, 1, 1, 1]
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["heads.pt"]
+
+
+def test_a_checkpoint_that_cannot_be(tmp_path: Path) -> None:
+    file = tmp_path / "heads.pt"
+    file.write_bytes(b"nothing of torch's")
+    with pytest.raises(StoreError, match="delete it to begin anew"):
+        Checkpoint(file, {}).load(torch.device("cpu"))
+    with pytest.raises(StoreError, match="cannot be written"):
+        Checkpoint(file / "below", {}).save({})
 
 
 def test_an_attribute_that_cannot_be_trained_on() -> None:
@@ -153,6 +194,43 @@ def test_the_best_epoch_is_kept(pictures: tuple[torch.Tensor, dict[str, np.ndarr
         after = conditional_representation(tuned.encode_image(pixels[:4]), only)
     assert torch.allclose(after, seen[1], atol=1e-6)
     assert not torch.allclose(after, seen[2], atol=1e-3)
+
+
+def test_fine_tuning_that_was_stopped_goes_on(
+    pictures: tuple[torch.Tensor, dict[str, np.ndarray]], tmp_path: Path
+) -> None:
+    pixels, values = pictures
+    quick = replace(STAGE_2, epochs=3, triplets=8, batch_size=4, learning_rate=1e-3)
+    rows = np.arange(30)
+
+    def tune(advance: Advance, checkpoint: Checkpoint | None) -> tuple[Any, list[float]]:
+        tuned = model()
+        losses = fine_tune(
+            tuned,
+            lambda chosen: pixels[torch.from_numpy(chosen)],
+            {"colour": (rows, values["colour"])},
+            {"colour": projection()},
+            settings=quick,
+            advance=advance,
+            checkpoint=checkpoint,
+        )
+        return tuned, losses
+
+    steps: list[int] = []
+
+    def stop(items: int, total: int | None = None) -> None:
+        steps.append(items)
+        if len(steps) == 5:  # in the third epoch
+            raise KeyboardInterrupt
+
+    wanted, losses = tune(lambda items, total=None: None, None)
+    with pytest.raises(KeyboardInterrupt):
+        tune(stop, Checkpoint(tmp_path / "tuning.pt", {}))
+    tuned, found = tune(stop, Checkpoint(tmp_path / "tuning.pt", {}))
+    assert steps == [1, 1, 1, 1, 1, 4, 1, 1]
+    assert found == losses
+    weights = tuned.state_dict()
+    assert all(torch.equal(each, weights[name]) for name, each in wanted.state_dict().items())
 
 
 def test_half_precision_is_refused() -> None:

@@ -12,6 +12,8 @@ import typer
 
 from crl_qdrant.cli.options import Device
 from crl_qdrant.cli.report import report
+from crl_qdrant.device import choose_device
+from crl_qdrant.errors import CriterionError
 
 if TYPE_CHECKING:
     from crl_qdrant import Criterion, Encoder
@@ -32,7 +34,13 @@ _NOT_COMPARABLE: Final = "not the whole data set: figures are not to be compared
 Data = Annotated[
     Path, typer.Option(help="The data set's folder; where it lacks something, the message says where to get it.")
 ]
-Words = Annotated[Path, typer.Option(help='A JSON file of the words of each criterion: {"color": ["red", …], …}.')]
+Words = Annotated[
+    Path | None,
+    typer.Option(help='A JSON file of each criterion\'s words, {"color": ["red", …], …}; none: the packaged lists.'),
+]
+Ask = Annotated[
+    bool, typer.Option("--ask", help="Ask a language model for the words, as the paper does; they are kept in --out.")
+]
 EncoderName = Annotated[str, typer.Option("--encoder", envvar="CRL_ENCODER", help="What embeds images and words.")]
 Seeds = Annotated[int, typer.Option(min=1, help="How many seeds; the paper has 20.")]
 Out = Annotated[Path, typer.Option(help="The folder for embeddings and report.")]
@@ -64,7 +72,8 @@ ScalingOption = Annotated[
 def _labelled_command(name: str) -> Callable[..., None]:
     def command(
         data: Data,
-        words: Words,
+        words: Words = None,
+        ask: Ask = False,
         encoder: EncoderName = _B32,
         seeds: Seeds = 20,
         scaling: ScalingOption = ScalingChoice.code,
@@ -77,8 +86,8 @@ def _labelled_command(name: str) -> Callable[..., None]:
         from crl_qdrant.evaluation.tasks import evaluate_labelled
 
         title, load, published, prompts = LABELLED_SETS[name]
-        criteria, notes = _criteria(words, prompts, preset)
         found = load(data).limited(limit)
+        criteria, notes = _criteria(words, ask, prompts, preset, out)
         model, images = _embedded(found.images, encoder, out, device)
         results = evaluate_labelled(title, found, images, criteria, model, seeds=range(seeds), scaling=scaling.value)
         settings = {"data": f"{len(found.images):,} images", "seeds": _seeds(seeds), "scaling of R": scaling.value}
@@ -98,31 +107,59 @@ for _name, _help in (
 @app.command()
 def fashion(
     data: Data,
-    words: Words,
+    words: Words = None,
+    ask: Ask = False,
     encoder: EncoderName = _B16,
     reduce: Annotated[
         bool, typer.Option(help="Reduce every attribute's words to the shortest list's number, as the paper does.")
     ] = True,
+    train: Annotated[bool, typer.Option("--train", help="Train the paper's heads, and add their row.")] = False,
+    fine_tune: Annotated[
+        bool, typer.Option("--fine-tune", help="Train the image tower behind the heads too, and add its row.")
+    ] = False,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the heads' training.")] = 1000,
+    tuning_epochs: Annotated[int, typer.Option(min=1, help="Of the image tower's; the paper's code has 50.")] = 100,
+    triplets: Annotated[int, typer.Option(min=1, help="In each epoch of either.")] = 100_000,
     preset: Preset = "paper",
     limit: Limit = None,
     out: Out = Path("crl-eval/fashion"),
     device: Device = "auto",
 ) -> None:
-    """Retrieval on DeepFashion, by texture, fabric, shape, part and style."""
+    """Retrieval on DeepFashion, by texture, fabric, shape, part and style; as it is, or with training."""
     from crl_qdrant.evaluation.datasets.deepfashion import FASHION_PROMPTS, load_deepfashion
+    from crl_qdrant.evaluation.fashion import attribute_projections, projected
     from crl_qdrant.evaluation.tasks import evaluate_attributes
 
-    criteria, notes = _criteria(words, FASHION_PROMPTS, preset)
-    full = load_deepfashion(data)
-    found = full.limited(limit)
+    found = load_deepfashion(data).limited(limit)
+    criteria, notes = _criteria(words, ask, FASHION_PROMPTS, preset, out)
     model, images = _embedded(found.images, encoder, out, device)
     components = min(len(each.words) for each in criteria.values()) if reduce and preset == "paper" else None
-    results = evaluate_attributes(
-        "DeepFashion: retrieval by attribute", found, images, criteria, model, components=components
-    )
+    projections = attribute_projections(criteria, model, images, components=components)
+    methods: dict[str, Callable[[str], Float32Array]] = {
+        "raw": lambda name: images,
+        "CRL": lambda name: projected(images, projections[name]),
+    }
+    settings = {"words reduced to": "not reduced" if components is None else str(components)}
+    if train or fine_tune:
+        from crl_qdrant.evaluation.fashion_training import STAGE_1, STAGE_2, trained_methods
+
+        stages = {"heads": epochs} | ({"image tower": tuning_epochs} if fine_tune else {})
+        settings["training"] = ", ".join(f"{what} {number} epochs of {triplets:,}" for what, number in stages.items())
+        methods |= trained_methods(
+            data,
+            found.images,
+            images,
+            model,
+            {name: each for name, each in projections.items() if name in found.queries},
+            replace(STAGE_1, epochs=epochs, triplets=triplets),
+            replace(STAGE_2, epochs=tuning_epochs, triplets=triplets) if fine_tune else None,
+            limit=limit,
+            out=out,
+            device=choose_device(device),
+        )
+    results = evaluate_attributes("DeepFashion: retrieval by attribute", found, list(criteria), methods)
     listed = {name: f"{len(each.rows)} to {len(found.candidates[name].rows)}" for name, each in found.queries.items()}
-    settings = {"queries to candidates": ", ".join(f"{name} {each}" for name, each in listed.items())}
-    settings["words reduced to"] = "not reduced" if components is None else str(components)
+    settings["queries to candidates"] = ", ".join(f"{name} {each}" for name, each in listed.items())
     more = () if limit is None else (_NOT_COMPARABLE,)
     report("DeepFashion", replace(results, notes=results.notes + notes + more), model, criteria, settings, out, device)
 
@@ -130,8 +167,16 @@ def fashion(
 @app.command()
 def genecis(
     data: Data,
-    words: Words,
+    words: Words = None,
+    ask: Ask = False,
     encoder: EncoderName = _B16,
+    tuned: Annotated[
+        str | None, typer.Option(help="An encoder with fine-tuned weights: the paper's rows with a star.")
+    ] = None,
+    combiner: Annotated[
+        Path | None,
+        typer.Option(help="Weights of GeneCIS' Combiner, for its row; they belong to the tuned encoder."),
+    ] = None,
     form: Annotated[
         FormChoice, typer.Option(help="The score of the paper's code (scaled over the gallery), or of its text.")
     ] = FormChoice.code,
@@ -141,22 +186,28 @@ def genecis(
     device: Device = "auto",
 ) -> None:
     """Conditional similarity on GeneCIS' focus and change on objects, by the criterion "scene"."""
+    from crl_qdrant.evaluation.combiner import Combiner
     from crl_qdrant.evaluation.datasets.genecis import GENECIS_PROMPTS, GENECIS_QUERIES, load_genecis
-    from crl_qdrant.evaluation.tasks import evaluate_galleries
+    from crl_qdrant.evaluation.tasks import evaluate_galleries, GalleryModel
 
-    criteria, notes = _criteria(words, GENECIS_PROMPTS, preset)
     found = load_genecis(data).limited(limit)
+    criteria, notes = _criteria(words, ask, GENECIS_PROMPTS, preset, out)
     model, images = _embedded(found.images, encoder, out, device)
+    models = [GalleryModel(model, images)]
+    if tuned is not None:
+        models.append(GalleryModel(*_embedded(found.images, tuned, out, device), mark="*"))
+    if combiner is not None:
+        models[-1] = models[-1]._replace(combiner=Combiner(combiner, models[-1].encoder))
     results = evaluate_galleries(
         "GeneCIS: conditional similarity",
         found,
-        images,
+        models,
         dict.fromkeys(found.queries, criteria["scene"]),
-        model,
         normalize=form is FormChoice.code,
     )
     counts = {half: len(queries) for half, queries in found.queries.items()}
     settings = {"queries": ", ".join(f"{half} {number}" for half, number in counts.items()), "form": form.value}
+    settings |= {name: str(each) for name, each in (("tuned", tuned), ("combiner", combiner)) if each is not None}
     more = () if set(counts.values()) == {GENECIS_QUERIES} else (_NOT_COMPARABLE,)
     report("GeneCIS", replace(results, notes=results.notes + notes + more), model, criteria, settings, out, device)
 
@@ -183,10 +234,21 @@ def demo(
     report("Demo catalogue", results, model, criteria, settings, out, device)
 
 
-def _criteria(words: Path, prompts: Mapping[str, str], preset: str) -> tuple[dict[str, Criterion], tuple[str, ...]]:
-    from crl_qdrant.evaluation.words import criteria_of, read_words
+def _criteria(
+    words: Path | None, ask: bool, prompts: Mapping[str, str], preset: str, out: Path
+) -> tuple[dict[str, Criterion], tuple[str, ...]]:
+    """A run's criteria, and notes on them."""
+    from crl_qdrant import LanguageModel
+    from crl_qdrant.evaluation.words import ask_words, criteria_of, read_words, words_packaged
 
-    return criteria_of(read_words(words), prompts, preset=preset)
+    if words is not None and ask:
+        raise CriterionError("give a file of words, or --ask for them, not both")
+    if words is not None:
+        return criteria_of(read_words(words), prompts, preset=preset)
+    if ask:
+        return criteria_of(ask_words(prompts, LanguageModel(), out / "words.json"), prompts, preset=preset)
+    criteria, notes = criteria_of(words_packaged(prompts), prompts, preset=preset)
+    return criteria, ("the words are the packaged lists', not the paper's", *notes)
 
 
 def _loaded(encoder: str, device: str) -> Encoder:

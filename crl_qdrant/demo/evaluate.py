@@ -15,9 +15,10 @@ from crl_qdrant.encoders import Encoder
 from crl_qdrant.errors import StoreError
 from crl_qdrant.evaluation.datasets import AttributeRetrieval, Entries, GalleryRetrieval, LabelledImages
 from crl_qdrant.evaluation.embed import embed_images
+from crl_qdrant.evaluation.fashion import attribute_projections, projected
 from crl_qdrant.evaluation.representation import embed_words
 from crl_qdrant.evaluation.tables import Results
-from crl_qdrant.evaluation.tasks import evaluate_attributes, evaluate_galleries, evaluate_labelled
+from crl_qdrant.evaluation.tasks import evaluate_attributes, evaluate_galleries, evaluate_labelled, GalleryModel
 from crl_qdrant.progress import progress_bar
 
 __all__ = ["evaluate_demo"]
@@ -64,6 +65,7 @@ def evaluate_demo(
     }
     galleries = GalleryRetrieval(paths, {half: tuple(made) for half, (_, made) in halves.items()})
     by_half = {half: criteria[name] for half, (name, _) in halves.items()}
+    projections = attribute_projections(criteria, encoder, images)
     title = "Demo catalogue"
     parts = [
         evaluate_labelled(
@@ -72,12 +74,13 @@ def evaluate_demo(
         evaluate_attributes(
             f"{title}: retrieval by attribute",
             _by_attribute(paths, labels, min(queries, number // 3)),
-            images,
-            criteria,
-            encoder,
+            list(criteria),
+            {"raw": lambda name: images, "CRL": lambda name: projected(images, projections[name])},
             progress=progress,
         ),
-        evaluate_galleries(f"{title}: conditional similarity", galleries, images, by_half, encoder, progress=progress),
+        evaluate_galleries(
+            f"{title}: conditional similarity", galleries, [GalleryModel(encoder, images)], by_half, progress=progress
+        ),
     ]
     tables = tuple(table for part in parts for table in part.tables)
     notes = tuple(note for part in parts for note in part.notes)

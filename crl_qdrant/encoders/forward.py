@@ -1,4 +1,4 @@
-"""A model's inputs go through it batch by batch; its embeddings come back as unit rows in the computer's memory."""
+"""A model's inputs go through it batch by batch; its embeddings come back in the computer's memory."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 __all__ = ["embedded"]
 
 
-def embedded(tower: Callable[[Any], Tensor], inputs: Iterable[Any]) -> list[Float32Array]:
-    """What `tower` makes of each batch of inputs: [n, d], float32, unit rows."""
+def embedded(tower: Callable[[Any], Tensor], inputs: Iterable[Any], *, unit: bool = True) -> list[Float32Array]:
+    """What `tower` makes of each batch of inputs: [n, d], float32, unit rows or, if asked, as long as they come."""
     import torch
     from torch.nn import functional
 
+    rows = []
     with torch.inference_mode():
-        # each batch leaves the device at once, so that only one is held there
-        return [functional.normalize(tower(batch).float(), dim=-1).cpu().numpy() for batch in inputs]
+        for batch in inputs:
+            made = tower(batch).float()
+            # each batch leaves the device at once, so that only one is held there
+            rows.append((functional.normalize(made, dim=-1) if unit else made).cpu().numpy())
+    return rows

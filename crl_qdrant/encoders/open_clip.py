@@ -72,20 +72,33 @@ class OpenClipEncoder:
             return tensor
         return image
 
-    def encode_images(self, images: Sequence[Image | Tensor]) -> Float32Array:
-        """Embeddings [N, d], float32, unit rows, of images or of what `preprocess` made of them."""
+    def encode_images(self, images: Sequence[Image | Tensor], *, unit: bool = True) -> Float32Array:
+        """Embeddings [N, d], float32, of images or of what `preprocess` made of them.
+
+        Rows have unit length, or the model's own where `unit` is False.
+        """
         import torch
 
         stacks = (torch.stack(batch) for batch in batches(map(self.preprocess, images), self._batch_size))
-        return self._encode(self._model.encode_image, (stack.to(self._device, self._dtype) for stack in stacks))
+        return self._encode(self._model.encode_image, (stack.to(self._device, self._dtype) for stack in stacks), unit)
 
-    def encode_texts(self, texts: Sequence[str]) -> Float32Array:
-        """Embeddings [K, d], float32, unit rows."""
+    def encode_texts(self, texts: Sequence[str], *, unit: bool = True) -> Float32Array:
+        """Embeddings [K, d], float32; rows have unit length, or the model's own where `unit` is False."""
         tokens = (self._tokenizer(batch).to(self._device) for batch in batches(texts, self._batch_size))
-        return self._encode(self._model.encode_text, tokens)
+        return self._encode(self._model.encode_text, tokens, unit)
 
-    def _encode(self, tower: Any, inputs: Iterable[Tensor]) -> Float32Array:
-        rows = embedded(tower, inputs)
+    def trainable(self) -> Any:
+        """The model itself, in single precision from now on; `encode_images` goes on with it as it becomes.
+
+        Weights that were loaded in half precision, as on a GPU, stay as they were rounded.
+        """
+        import torch
+
+        self._dtype = torch.float32
+        return self._model.float()
+
+    def _encode(self, tower: Any, inputs: Iterable[Tensor], unit: bool) -> Float32Array:
+        rows = embedded(tower, inputs, unit=unit)
         return np.concatenate(rows) if rows else np.empty((0, self.dimension), dtype=np.float32)
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from crl_qdrant.criterion import Criterion
 from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.encoders import Encoder
 from crl_qdrant.evaluation.metrics import average_precisions
-from crl_qdrant.projection import cosine_similarity
+from crl_qdrant.evaluation.representation import criterion_projection, embed_words
+from crl_qdrant.projection import conditional_representation, cosine_similarity, Projection
 
-__all__ = ["attribute_precision", "reduced_words"]
+__all__ = ["attribute_precision", "attribute_projections", "projected", "reduced_words"]
 
 _QUERIES_AT_ONCE = 256
 
@@ -49,6 +52,37 @@ def attribute_precision(
         total += float(average_precisions(scores, relevant).nan_to_num(nan=0.0).sum())
         advance(len(scores))
     return total / len(queries)
+
+
+def attribute_projections(
+    criteria: Mapping[str, Criterion], encoder: Encoder, images: Float32Array, *, components: int | None = None
+) -> dict[str, Projection]:
+    """By attribute, what its images are compared by.
+
+    Args:
+        criteria: by attribute.
+        encoder: embeds the words.
+        images: [N, d], unit rows; their mean is taken where a criterion's options ask for one.
+        components: rows that each attribute's words are reduced to, see `reduced_words`, and R is taken of these. None:
+            as the criterion's options have it.
+
+    Raises:
+        CriterionError: options that suppress other criteria.
+    """
+    found = {}
+    for name, criterion in criteria.items():
+        words = embed_words(criterion, encoder)
+        if components is None:
+            found[name] = criterion_projection(images, criterion, words)
+        else:
+            basis = torch.from_numpy(reduced_words(words, components))
+            found[name] = Projection(basis.T.contiguous(), torch.zeros(len(basis)), torch.eye(len(basis)))
+    return found
+
+
+def projected(images: Float32Array, projection: Projection) -> Float32Array:
+    """What images are compared by, float32 [N, r], unit rows, of embeddings [N, d]."""
+    return np.asarray(conditional_representation(torch.from_numpy(images), projection).numpy())
 
 
 def reduced_words(words: Float32Array, components: int) -> Float32Array:

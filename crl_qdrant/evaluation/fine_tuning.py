@@ -11,6 +11,7 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
+from crl_qdrant.checkpoint import Checkpoint
 from crl_qdrant.errors import InputError
 from crl_qdrant.progress import Advance
 from crl_qdrant.projection import conditional_representation, Projection
@@ -34,6 +35,7 @@ def fine_tune(
     settings: TripletSettings = STAGE_2,
     measure: Callable[[], float] | None = None,
     advance: Advance = lambda items, total=None: None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[float]:
     """Train the image tower of an open_clip model in place, through criteria and heads that stay as they are.
 
@@ -48,6 +50,7 @@ def fine_tune(
         settings: how; the paper's by default.
         measure: of the model after an epoch, the larger the better; the best epoch's weights stay. None: the last's.
         advance: called with 1 after each step.
+        checkpoint: where each epoch is kept, and what was stopped is gone on with, to the same end. None: nowhere.
 
     Returns:
         The mean triplet loss of each epoch.
@@ -61,16 +64,22 @@ def fine_tune(
     device = next(tower.parameters()).device
     names = list(items)
     triplets = Triplets([np.unique(items[name][1], return_inverse=True)[1] for name in names])
-    rng = np.random.default_rng(settings.seed)
     optimizer = torch.optim.Adam(tower.parameters(), lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, settings.decay_every, settings.decay)
-    steps = -(-settings.triplets // settings.batch_size) * settings.epochs
+    steps = -(-settings.triplets // settings.batch_size)
     losses: list[float] = []
     best, kept = float("-inf"), dict[str, Tensor]()
-    for _ in range(settings.epochs):
+    if checkpoint is not None and (state := checkpoint.load(device)) is not None:
+        tower.load_state_dict(state["tower"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        best, kept, losses = state["measure"], state["best"], state["losses"]
+        tower.eval()
+        advance(len(losses) * steps, settings.epochs * steps)
+    for epoch in range(len(losses), settings.epochs):
         tower.train()
         total = 0.0
-        for batch in triplets.draw(settings.triplets, rng).batches(settings.batch_size):
+        for batch in triplets.drawn(settings, epoch=epoch).batches(settings.batch_size):
             # [3, n]: the pictures of anchors, positives and negatives, whichever attribute each triplet is of
             pictures = np.stack(batch[1:])
             for at, name in enumerate(names):
@@ -88,12 +97,23 @@ def fine_tune(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += float(loss.detach()) * len(batch.attribute)
-            advance(1, steps)
+            advance(1, settings.epochs * steps)
         schedule.step()
         losses.append(total / settings.triplets)
         tower.eval()
         if measure is not None and (found := measure()) > best:
             best, kept = found, {name: each.detach().clone() for name, each in tower.state_dict().items()}
+        if checkpoint is not None:
+            checkpoint.save(
+                {
+                    "tower": tower.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "schedule": schedule.state_dict(),
+                    "measure": best,
+                    "best": kept,
+                    "losses": losses,
+                }
+            )
     if kept:
         tower.load_state_dict(kept)
     return losses

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from crl_qdrant.checkpoint import Checkpoint
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.errors import InputError
 from crl_qdrant.evaluation.fashion import attribute_precision
@@ -43,6 +44,7 @@ def train_paper_heads(
     settings: TripletSettings = STAGE_1,
     device: torch.device | None = None,
     advance: Advance = lambda items, total=None: None,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[dict[str, Head], float]:
     """Stage 1: one head for each attribute, trained together; those of the best epoch by validation mAP.
 
@@ -55,6 +57,7 @@ def train_paper_heads(
         settings: how; the paper's by default.
         device: where to train; None: the CPU.
         advance: called with 1 after each epoch.
+        checkpoint: where each epoch is kept, and what was stopped is gone on with. None: nowhere.
 
     Returns:
         Heads on that device by attribute, and their validation mAP: the mean over all queries.
@@ -82,5 +85,5 @@ def train_paper_heads(
         return weighted_mean(found, [len(queries[name].values) for name in names])
 
     rows = [torch.from_numpy(train[name].representations).to(place) for name in names]
-    training = train_heads(rows, values, settings, measure=measure, advance=advance)
+    training = train_heads(rows, values, settings, measure=measure, advance=advance, checkpoint=checkpoint)
     return dict(zip(names, training.heads, strict=True)), training.measure

@@ -9,9 +9,9 @@ from crl_qdrant.criterion import Criterion
 from crl_qdrant.embeddings import Float32Array, unit_rows
 from crl_qdrant.encoders import Encoder
 from crl_qdrant.errors import CriterionError
-from crl_qdrant.projection import conditional_representation, projection_of
+from crl_qdrant.projection import conditional_representation, Projection, projection_of
 
-__all__ = ["embed_texts", "embed_words", "represent"]
+__all__ = ["criterion_projection", "embed_texts", "embed_words", "represent"]
 
 
 def embed_texts(texts: list[str], encoder: Encoder) -> Float32Array:
@@ -29,20 +29,13 @@ def embed_words(criterion: Criterion, encoder: Encoder) -> Float32Array:
     return embed_texts(criterion.texts, encoder) if criterion.embeddings is None else criterion.embeddings
 
 
-def represent(images: Float32Array, criterion: Criterion, words: Float32Array) -> Float32Array:
-    """The images by a criterion: for the paper's options R = I Tᵀ (arXiv 2510.04564, eq. 4), a column for each word.
-
-    By words and not by the r directions that a collection stores: inner products are the same, but the paper's
-    scaling of R for few-shot classification is not, since it takes means over a row.
+def criterion_projection(images: Float32Array, criterion: Criterion, words: Float32Array) -> Projection:
+    """The projection of a criterion, as a collection would have it.
 
     Args:
         images: I, [N, d], unit rows; where the options ask for the mean of the images, it is theirs.
         criterion: for its options.
         words: T, [K, d], unit rows, as `embed_words` gives it.
-
-    Returns:
-        float32 [N, K], rows as they come; `unit_or_zero` makes them unit rows. With options that sharpen, what a
-        collection would store.
 
     Raises:
         CriterionError: options that suppress other criteria, which an evaluation of one criterion does not have.
@@ -51,7 +44,26 @@ def represent(images: Float32Array, criterion: Criterion, words: Float32Array) -
     if options.suppress:
         raise CriterionError(f"criterion {criterion.name!r} suppresses others, and is evaluated here without them")
     mean = torch.from_numpy(images.mean(axis=0)) if options.needs_images else None
-    made = projection_of(torch.from_numpy(np.ascontiguousarray(words)), options, image_mean=mean)
-    if options.sharpen:
+    return projection_of(torch.from_numpy(np.ascontiguousarray(words)), options, image_mean=mean)
+
+
+def represent(images: Float32Array, criterion: Criterion, words: Float32Array) -> Float32Array:
+    """The images by a criterion: for the paper's options R = I Tᵀ (arXiv 2510.04564, eq. 4), a column for each word.
+
+    By words and not by the r directions that a collection stores: inner products are the same, but the paper's
+    scaling of R for few-shot classification is not, since it takes means over a row.
+
+    Args:
+        images, criterion, words: as `criterion_projection` takes them.
+
+    Returns:
+        float32 [N, K], rows as they come; `unit_or_zero` makes them unit rows. With options that sharpen, what a
+        collection would store.
+
+    Raises:
+        CriterionError: as `criterion_projection` does.
+    """
+    made = criterion_projection(images, criterion, words)
+    if criterion.options.sharpen:
         return np.asarray(conditional_representation(torch.from_numpy(images), made).numpy())
     return np.asarray((images @ made.matrix.numpy() + made.offset.numpy()) @ made.words.numpy().T, dtype=np.float32)

@@ -11,7 +11,7 @@ import numpy as np
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.evaluation.metrics import target_rank
 
-__all__ = ["ALPHA", "GalleryQuery", "condition_texts", "gallery_ranks"]
+__all__ = ["ALPHA", "GalleryQuery", "condition_texts", "gallery_ranks", "predicted_ranks"]
 
 ALPHA: Final = 10.0
 """Weight of the conditional similarity beside the text's (arXiv 2510.04564, C.3)."""
@@ -89,6 +89,23 @@ def gallery_ranks(
         for method, each in scores.items():
             ranks[method].append(target_rank(each, 0))
     return ranks
+
+
+def predicted_ranks(queries: Sequence[GalleryQuery], images: Float32Array, predictions: Float32Array) -> list[int]:
+    """The target's rank where each query's candidates are compared with one embedding; ties count against it.
+
+    Args:
+        queries: Q queries.
+        images: [N, d], unit rows.
+        predictions: [Q, d], unit rows.
+
+    Returns:
+        Q ranks, 0 the first.
+    """
+    return [
+        target_rank(images[list(query.candidates)] @ prediction, 0)
+        for query, prediction in zip(queries, predictions, strict=True)
+    ]
 
 
 def _combined(text: Float32Array, image: Float32Array, alpha: float, normalize: bool) -> Float32Array:

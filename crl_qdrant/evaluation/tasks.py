@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -13,17 +13,18 @@ from crl_qdrant.criterion import Criterion
 from crl_qdrant.embeddings import Float32Array, unit_or_zero
 from crl_qdrant.encoders import Encoder
 from crl_qdrant.evaluation.clustering import cluster
+from crl_qdrant.evaluation.combiner import Combiner
 from crl_qdrant.evaluation.datasets import AttributeRetrieval, GalleryRetrieval, LabelledImages
-from crl_qdrant.evaluation.fashion import attribute_precision, reduced_words
+from crl_qdrant.evaluation.fashion import attribute_precision
 from crl_qdrant.evaluation.few_shot import few_shot, rescale, SHOTS
 from crl_qdrant.evaluation.metrics import contingency, recall_at, weighted_mean
 from crl_qdrant.evaluation.representation import embed_texts, embed_words, represent
 from crl_qdrant.evaluation.scores import Score
-from crl_qdrant.evaluation.similarity import condition_texts, gallery_ranks
+from crl_qdrant.evaluation.similarity import condition_texts, gallery_ranks, predicted_ranks
 from crl_qdrant.evaluation.tables import Confusion, Neighbours, Results, Row, Table
 from crl_qdrant.progress import progress_bar
 
-__all__ = ["evaluate_attributes", "evaluate_galleries", "evaluate_labelled"]
+__all__ = ["GalleryModel", "evaluate_attributes", "evaluate_galleries", "evaluate_labelled"]
 
 _QUERIES: Final = 2
 _HITS: Final = 6
@@ -89,37 +90,29 @@ def evaluate_labelled(
 def evaluate_attributes(
     title: str,
     data: AttributeRetrieval,
-    images: Float32Array,
-    criteria: Mapping[str, Criterion],
-    encoder: Encoder,
+    attributes: Sequence[str],
+    methods: Mapping[str, Callable[[str], Float32Array]],
     *,
-    components: int | None = None,
     progress: bool | None = None,
 ) -> Results:
     """Retrieval by attribute, and the mean over all queries, which weighs attributes by how many they have.
 
     Args:
         title: the table's title.
-        data: queries and candidates by attribute.
-        images: [N, d], unit rows.
-        criteria: by the attributes' names.
-        encoder: embeds the words.
-        components: rows that each attribute's words are reduced to, see `reduced_words`; None: no reduction.
+        data: queries and candidates by attribute, and N images.
+        attributes: those to evaluate; those that nothing is searched by are left out.
+        methods: method -> what gives, for an attribute, all images as it compares them, [N, r], unit rows.
         progress: a bar on the terminal; None: where there is a terminal.
     """
-    names = [name for name in criteria if name in data.queries]
+    names = [name for name in attributes if name in data.queries]
     rows: list[Row] = []
     counts = [len(data.queries[name].rows) for name in names]
-    precision: dict[str, list[float]] = {"raw": [], "CRL": []}
-    with progress_bar(title, total=2 * sum(counts), show=progress) as advance:
+    precision: dict[str, list[float]] = {method: [] for method in methods}
+    with progress_bar(title, total=len(methods) * sum(counts), show=progress) as advance:
         for name in names:
             queries, candidates = data.queries[name], data.candidates[name]
-            words = embed_words(criteria[name], encoder)
-            if components is not None and components < len(words):
-                representation = images @ reduced_words(words, components).T
-            else:
-                representation = represent(images, criteria[name], words)
-            for method, each in (("raw", images), ("CRL", unit_or_zero(representation))):
+            for method, represented in methods.items():
+                each = represented(name)
                 found = attribute_precision(
                     each[queries.rows], queries.values, each[candidates.rows], candidates.values, advance=advance
                 )
@@ -133,12 +126,27 @@ def evaluate_attributes(
     return Results((Table(title, ("mAP",), tuple(rows)),), notes=(note, *repeated))
 
 
+class GalleryModel(NamedTuple):
+    """What galleries are searched with.
+
+    Attributes:
+        encoder: embeds the words and the conditions.
+        images: by it, [N, d], unit rows.
+        mark: put behind the names of its methods; the paper's is "*" for fine-tuned weights.
+        combiner: one more method, where it is given.
+    """
+
+    encoder: Encoder
+    images: Float32Array
+    mark: str = ""
+    combiner: Combiner | None = None
+
+
 def evaluate_galleries(
     title: str,
     data: GalleryRetrieval,
-    images: Float32Array,
+    models: Sequence[GalleryModel],
     criteria: Mapping[str, Criterion],
-    encoder: Encoder,
     *,
     normalize: bool = True,
     progress: bool | None = None,
@@ -148,28 +156,42 @@ def evaluate_galleries(
     Args:
         title: the table's title.
         data: queries by half.
-        images: [N, d], unit rows.
+        models: what they are searched with, each a block of rows.
         criteria: half -> the criterion that its similarity is taken in.
-        encoder: embeds the words and the conditions.
         normalize: scale both similarities over the gallery, as the paper's code does.
         progress: a bar on the terminal; None: where there is a terminal.
     """
     rows = []
-    with progress_bar(title, total=len(data.queries), show=progress) as advance:
-        for half, queries in data.queries.items():
-            words = embed_words(criteria[half], encoder)
-            conditions = list(dict.fromkeys(query.condition for query in queries))
-            texts = embed_texts([text for each in conditions for text in condition_texts(each)], encoder)
-            conditional = unit_or_zero(represent(images, criteria[half], words))
-            by_condition = dict(zip(conditions, np.split(texts, len(conditions)), strict=True))
-            ranks = gallery_ranks(queries, images, conditional, by_condition, normalize=normalize)
-            for method, found in ranks.items():
-                rows.append(Row(half, method, {f"R@{k}": Score((recall_at(found, k),)) for k in (1, 2, 3)}))
-            advance(1)
+    with progress_bar(title, total=len(data.queries) * len(models), show=progress) as advance:
+        for half in data.queries:
+            for model in models:
+                for method, ranks in _gallery_ranks(model, data, half, criteria[half], normalize).items():
+                    recalls = {f"R@{k}": Score((recall_at(ranks, k),)) for k in (1, 2, 3)}
+                    rows.append(Row(half, method, recalls))
+                advance(1)
     notes = ["“raw” is CRL's score with image embeddings in the place of conditional representations"]
     if data.left_out:
         notes.append(f"{data.left_out} queries with a gallery of another size were left out")
     return Results((Table(title, ("R@1", "R@2", "R@3"), tuple(rows)),), notes=tuple(notes))
+
+
+def _gallery_ranks(
+    model: GalleryModel, data: GalleryRetrieval, half: str, criterion: Criterion, normalize: bool
+) -> dict[str, list[int]]:
+    """The targets' ranks by each method of a model."""
+    encoder, images, mark, combiner = model
+    queries = data.queries[half]
+    conditions = list(dict.fromkeys(query.condition for query in queries))
+    texts = embed_texts([text for each in conditions for text in condition_texts(each)], encoder)
+    by_condition = dict(zip(conditions, np.split(texts, len(conditions)), strict=True))
+    conditional = unit_or_zero(represent(images, criterion, embed_words(criterion, encoder)))
+    ranks = gallery_ranks(queries, images, conditional, by_condition, normalize=normalize)
+    found = {f"{method}{mark}": each for method, each in ranks.items()}
+    if combiner is not None:
+        references = [data.images[query.reference] for query in queries]
+        predictions = combiner.queries(references, [query.condition for query in queries])
+        found["Combiner"] = predicted_ranks(queries, images, predictions)
+    return found
 
 
 def _shots(number: int) -> str:

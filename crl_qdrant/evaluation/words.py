@@ -1,15 +1,16 @@
-"""The words of a run. The paper's lists are not shipped: bring a file, made by a language model or by hand."""
+"""The words of a run. The paper's lists are not shipped: a file, a language model, or the packaged lists."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from crl_qdrant.criterion import Criterion
-from crl_qdrant.errors import CriterionError
+from crl_qdrant.errors import CriterionError, StoreError
+from crl_qdrant.vocabulary import packaged_words, WordSource
 
-__all__ = ["criteria_of", "read_words"]
+__all__ = ["ask_words", "criteria_of", "read_words", "words_packaged"]
 
 
 def read_words(path: Path) -> dict[str, list[str]]:
@@ -27,6 +28,32 @@ def read_words(path: Path) -> dict[str, list[str]]:
             f'the words file {path} must be an object of criterion -> list of words, {{"color": ["red", …]}}'
         )
     return content
+
+
+def ask_words(names: Iterable[str], source: WordSource, path: Path) -> dict[str, list[str]]:
+    """Words for each of these criteria, kept in a file as `read_words` reads it: what is there is not asked again.
+
+    Raises:
+        CriterionError: the file is there and cannot be read.
+        VocabularyError: the source has no words; those it gave before are kept.
+        StoreError: the file cannot be written.
+    """
+    words = read_words(path) if path.exists() else {}
+    for name in names:
+        if name not in words:
+            words[name] = source(name)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(words, ensure_ascii=False, indent=1), encoding="utf-8")
+            except OSError as error:
+                raise StoreError(f"the words cannot be kept in {path}: {error}") from error
+    return words
+
+
+def words_packaged(names: Iterable[str]) -> dict[str, list[str]]:
+    """The packaged lists of those criteria that there are any for."""
+    lists = {name: packaged_words(name) for name in names}
+    return {name: words for name, words in lists.items() if words is not None}
 
 
 def criteria_of(

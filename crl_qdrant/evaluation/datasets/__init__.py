@@ -7,12 +7,19 @@ from typing import Final
 
 from crl_qdrant.evaluation.datasets.cards import CARDS_IMAGES, CARDS_PROMPTS, load_cards
 from crl_qdrant.evaluation.datasets.clevr4 import CLEVR4_IMAGES, CLEVR4_PROMPTS, load_clevr4
-from crl_qdrant.evaluation.datasets.deepfashion import AttributeRetrieval, Entries, load_deepfashion
+from crl_qdrant.evaluation.datasets.deepfashion import (
+    AttributeImages,
+    AttributeRetrieval,
+    Entries,
+    load_deepfashion,
+    load_deepfashion_training,
+)
 from crl_qdrant.evaluation.datasets.genecis import GalleryRetrieval, load_genecis
 from crl_qdrant.evaluation.datasets.labelled import LabelledImages, LabelledSet
 
 __all__ = [
     "LABELLED_SETS",
+    "AttributeImages",
     "AttributeRetrieval",
     "Entries",
     "GalleryRetrieval",
@@ -21,6 +28,7 @@ __all__ = [
     "load_cards",
     "load_clevr4",
     "load_deepfashion",
+    "load_deepfashion_training",
     "load_genecis",
 ]
 

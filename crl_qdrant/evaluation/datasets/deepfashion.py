@@ -13,7 +13,14 @@ import numpy.typing as npt
 from crl_qdrant.errors import DatasetError
 from crl_qdrant.evaluation.datasets.files import few, lines, require, require_images, spread
 
-__all__ = ["FASHION_PROMPTS", "AttributeRetrieval", "Entries", "load_deepfashion"]
+__all__ = [
+    "FASHION_PROMPTS",
+    "AttributeImages",
+    "AttributeRetrieval",
+    "Entries",
+    "load_deepfashion",
+    "load_deepfashion_training",
+]
 
 FASHION_PROMPTS: Final = {
     attribute: f"a fashion with a {attribute} of {{}}" for attribute in ("texture", "fabric", "shape", "part", "style")
@@ -24,7 +31,7 @@ _LAYOUT: Final = (
     "The index files are in data.zip, https://drive.google.com/file/d/1KUkwqdZxjmDL-ixCcIX8GbsnUFqqcpJH (ASEN++), the "
     "images in DeepFashion's Category and Attribute Prediction benchmark, "
     "http://mmlab.ie.cuhk.edu.hk/projects/DeepFashion.html; give the folder data/DeepFashion/, with "
-    "filenames_<split>.txt, query_<split>.txt, candidate_<split>.txt and img/, or the one above it"
+    "filenames_<split>.txt, query_<split>.txt, candidate_<split>.txt, label_train.txt and img/, or the one above it"
 )
 
 
@@ -69,6 +76,26 @@ class AttributeRetrieval:
         return _compact(self.images, queries, candidates, self.repeated)
 
 
+@dataclass(frozen=True, slots=True)
+class AttributeImages:
+    """Images to train on, by attribute; an image may have several values of one.
+
+    Attributes:
+        images: the files that any of the entries speaks of.
+        entries: attribute -> images and values.
+        repeated: lines left out because the same line came before.
+    """
+
+    images: tuple[Path, ...]
+    entries: Mapping[str, Entries]
+    repeated: int = 0
+
+    def limited(self, limit: int | None) -> AttributeImages:
+        """At most `limit` entries of each attribute, evenly spread, and their images, for a quick run."""
+        entries = {attribute: each.limited(limit) for attribute, each in self.entries.items()}
+        return _images_of(self.images, entries, self.repeated)
+
+
 def load_deepfashion(root: Path, *, split: str = "test") -> AttributeRetrieval:
     """Queries and candidates of one split; an entry's image is found by its id, the line number in `filenames_<split>`.
 
@@ -79,7 +106,7 @@ def load_deepfashion(root: Path, *, split: str = "test") -> AttributeRetrieval:
     Raises:
         DatasetError: files that are missing, lines that are not `id attribute value`, ids or values out of range.
     """
-    folder = root / "DeepFashion" if (root / "DeepFashion").is_dir() else root
+    folder = _folder(root)
     filenames, query, candidate = (folder / f"{kind}_{split}.txt" for kind in ("filenames", "query", "candidate"))
     require([filenames, query, candidate], layout=_LAYOUT)
     paths = [folder / line for line in lines(filenames)]
@@ -93,26 +120,62 @@ def load_deepfashion(root: Path, *, split: str = "test") -> AttributeRetrieval:
     return data
 
 
-def _entries(path: Path, images: int) -> tuple[dict[str, Entries], int]:
-    """Entries by attribute, in the file's order, and the number of lines that came before."""
+def load_deepfashion_training(root: Path) -> AttributeImages:
+    """What heads are trained on: `label_train`, whose lines have all values of an image.
+
+    Args:
+        root: as `load_deepfashion` takes it.
+
+    Raises:
+        DatasetError: files that are missing, lines that are not `id attribute value [attribute value …]`, ids or
+            values out of range.
+    """
+    folder = _folder(root)
+    filenames, labels = folder / "filenames_train.txt", folder / "label_train.txt"
+    require([filenames, labels], layout=_LAYOUT)
+    paths = [folder / line for line in lines(filenames)]
+    entries, repeated = _entries(labels, len(paths), several=True)
+    if not entries:
+        raise DatasetError(f"{labels} is empty")
+    data = _images_of(paths, entries, repeated)
+    require_images(data.images, layout=_LAYOUT)
+    return data
+
+
+def _folder(root: Path) -> Path:
+    return root / "DeepFashion" if (root / "DeepFashion").is_dir() else root
+
+
+def _entries(path: Path, images: int, *, several: bool = False) -> tuple[dict[str, Entries], int]:
+    """Entries by attribute, in the file's order, and the number of lines that came before.
+
+    Args:
+        path: a file of lines `id attribute value`.
+        images: how many ids there are.
+        several: whether a line may go on with more attributes and values.
+    """
     names = list(_VALUES)
+    form = "id attribute value [attribute value …]" if several else "id attribute value"
     found: dict[str, list[tuple[int, int]]] = {name: [] for name in names}
     flaws = []
     content = lines(path)
     for line in dict.fromkeys(content):
         try:
-            row, attribute, value = map(int, line.split())
+            row, *pairs = map(int, line.split())
         except ValueError:
-            flaws.append(f"{line!r} is not 'id attribute value'")
-            continue
-        if not 0 <= row < images:
+            pairs = []
+        if not pairs or len(pairs) % 2 or (len(pairs) > 2 and not several):
+            flaws.append(f"{line!r} is not '{form}'")
+        elif not 0 <= row < images:
             flaws.append(f"{line!r} has id {row} of {images} images")
-        elif not 0 <= attribute < len(names):
-            flaws.append(f"{line!r} has attribute {attribute}, which are 0 to {len(names) - 1}")
-        elif not 0 <= value < _VALUES[names[attribute]]:
-            flaws.append(f"{line!r} has value {value} of {_VALUES[names[attribute]]} of {names[attribute]}")
         else:
-            found[names[attribute]].append((row, value))
+            for attribute, value in zip(pairs[::2], pairs[1::2], strict=True):
+                if not 0 <= attribute < len(names):
+                    flaws.append(f"{line!r} has attribute {attribute}, which are 0 to {len(names) - 1}")
+                elif not 0 <= value < _VALUES[names[attribute]]:
+                    flaws.append(f"{line!r} has value {value} of {_VALUES[names[attribute]]} of {names[attribute]}")
+                else:
+                    found[names[attribute]].append((row, value))
     if flaws:
         raise DatasetError(f"{path} has {len(flaws)} lines that cannot be right: {few(flaws)}")
     entries = {name: Entries(*np.array(pairs, dtype=np.int64).T) for name, pairs in found.items() if pairs}
@@ -123,9 +186,22 @@ def _compact(
     paths: Sequence[Path], queries: Mapping[str, Entries], candidates: Mapping[str, Entries], repeated: int
 ) -> AttributeRetrieval:
     """The same with only the images that an entry speaks of."""
-    used = np.unique(np.concatenate([entries.rows for each in (queries, candidates) for entries in each.values()]))
+    used = _used(*queries.values(), *candidates.values())
+    return AttributeRetrieval(
+        tuple(paths[row] for row in used), _moved(queries, used), _moved(candidates, used), repeated
+    )
 
-    def moved(each: Mapping[str, Entries]) -> dict[str, Entries]:
-        return {name: Entries(np.searchsorted(used, entries.rows), entries.values) for name, entries in each.items()}
 
-    return AttributeRetrieval(tuple(paths[row] for row in used), moved(queries), moved(candidates), repeated)
+def _images_of(paths: Sequence[Path], entries: Mapping[str, Entries], repeated: int) -> AttributeImages:
+    used = _used(*entries.values())
+    return AttributeImages(tuple(paths[row] for row in used), _moved(entries, used), repeated)
+
+
+def _used(*entries: Entries) -> npt.NDArray[np.int64]:
+    """The rows of all of them, once and in order."""
+    return np.unique(np.concatenate([each.rows for each in entries]))
+
+
+def _moved(entries: Mapping[str, Entries], used: npt.NDArray[np.int64]) -> dict[str, Entries]:
+    """The same by positions among the rows that are used."""
+    return {name: Entries(np.searchsorted(used, each.rows), each.values) for name, each in entries.items()}
