@@ -10,6 +10,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from crl_qdrant.collection import CRLCollection
 from crl_qdrant.criterion import Criterion
+from crl_qdrant.errors import StoreError
 from crl_qdrant.stores.awaited import in_thread
 
 __all__ = ["AsyncCRLCollection"]
@@ -50,10 +51,16 @@ class AsyncCRLCollection:
 
     def __init__(self, collection: CRLCollection) -> None:
         self._collection = collection
+        self._closed = False
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"crl-{collection.name}")
 
     async def _run(self, call: Callable[[], R]) -> R:
-        return await in_thread(self._threads, call)
+        try:
+            return await in_thread(self._threads, call)
+        except RuntimeError as error:
+            if self._closed:
+                raise StoreError(f"collection {self.name!r} was closed; open it again") from error
+            raise
 
     async def __aenter__(self) -> AsyncCRLCollection:
         return self
@@ -65,7 +72,8 @@ class AsyncCRLCollection:
 
     async def close(self) -> None:
         """Let go of the directory or connection. A client that was passed in stays open."""
-        await self._run(self._collection.close)
+        self._closed = True
+        await in_thread(None, self._collection.close)
         self._threads.shutdown(wait=False)
 
     @property

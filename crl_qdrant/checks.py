@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from numbers import Real
 from operator import index
 from typing import Any
 
-from crl_qdrant.errors import InputError
+from qdrant_client import models
 
-__all__ = ["whole_number"]
+from crl_qdrant.errors import FilterError, InputError
+
+__all__ = ["checked_filter", "finite_number", "listed", "whole_number"]
 
 
 def whole_number(name: str, value: Any, *, least: int) -> int:
@@ -23,3 +27,40 @@ def whole_number(name: str, value: Any, *, least: int) -> int:
     if number is None or number < least:
         raise InputError(f"{name} must be a whole number and at least {least}, got {value!r}")
     return number
+
+
+def finite_number(name: str, value: Any) -> float:
+    """`value` as a float; NumPy's numbers are as good as Python's.
+
+    Raises:
+        InputError: no number, or infinite or NaN.
+    """
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else float("nan")
+    except OverflowError:
+        number = float("inf")
+    if not abs(number) < float("inf"):
+        raise InputError(f"{name} must be a number, got {value!r:.80}")
+    return number
+
+
+def listed(name: str, values: Any) -> list[Any]:
+    """`values` as a list; a text or a mapping is none.
+
+    Raises:
+        InputError: nothing that can be listed.
+    """
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise InputError(f"{name} is a list, got {values!r:.80}")
+    return list(values)
+
+
+def checked_filter(query_filter: Any) -> models.Filter | None:
+    """The filter as it is.
+
+    Raises:
+        FilterError: not a `qdrant_client.models.Filter`.
+    """
+    if query_filter is not None and not isinstance(query_filter, models.Filter):
+        raise FilterError(f"query_filter is a qdrant_client.models.Filter, got {type(query_filter).__name__}")
+    return query_filter

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
-from crl_qdrant.checks import whole_number
+from crl_qdrant.checks import listed, whole_number
 from crl_qdrant.criterion import Criterion
+from crl_qdrant.device import check_device
 from crl_qdrant.embeddings import Float32Array, matrix
 from crl_qdrant.encoders import Encoder, load_encoder
 from crl_qdrant.encoders.bound import BoundEncoder
@@ -23,6 +24,7 @@ from crl_qdrant.info import collection_info, CollectionInfo
 from crl_qdrant.ingest import Writer
 from crl_qdrant.insight import ablate, Ablation, inspect, Inspection, tag
 from crl_qdrant.items import Item, OnError, Report
+from crl_qdrant.kept_manifest import read_manifest
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, Manifest, RawVector
 from crl_qdrant.migration import drop_previous, Migration, Migrator
@@ -110,6 +112,8 @@ class CRLCollection:
             StoreError: the store cannot be reached or written.
         """
         _check_name(name)
+        check_device(device)
+        scan_memory = whole_number("scan_memory", scan_memory, least=0)
         loaded = None if encoder is None else load_encoder(encoder, device=device)
         if loaded is None and dimension is None:
             raise InputError("without an encoder, say how long your embeddings are: create(…, dimension=512)")
@@ -158,9 +162,11 @@ class CRLCollection:
                 "a ':memory:' collection is gone with the object that create() gave; to come back to one, "
                 "make client = QdrantClient(':memory:') and pass location=client to both"
             )
+        check_device(device)
+        scan_memory = whole_number("scan_memory", scan_memory, least=0)
         store = open_store(location, name)
         try:
-            manifest = Manifest.read(store.metadata(), store.vector_sizes(), collection=name)
+            manifest = read_manifest(store, name)
             bound = BoundEncoder(name, manifest.encoder, manifest.dimension, encoder=encoder, device=device)
         except BaseException:
             store.close()
@@ -223,15 +229,15 @@ class CRLCollection:
             EncoderError: images, and the collection has no encoder.
             StoreError: the store refused a batch; those before it are stored.
         """
-        ids = _listed("ids", ids)
-        payloads = None if payloads is None else _listed("payloads", payloads)
+        ids = listed("ids", ids)
+        payloads = None if payloads is None else listed("payloads", payloads)
         if (images is None) == (embeddings is None):
             raise InputError("give either images or embeddings")
         content: Any
         if embeddings is not None:
             content = matrix(embeddings, what="embeddings", rows=len(ids), dimension=self._manifest.dimension)
         else:
-            content = _listed("images", images)
+            content = listed("images", images)
             self._encoder.require("embed images")
         for what, values in (("images", content), ("payloads", payloads)):
             if values is not None and len(values) != len(ids):
@@ -305,7 +311,7 @@ class CRLCollection:
             InputError: something that cannot be an id.
             StoreError: the store refused.
         """
-        checked = [point_id(each) for each in _listed("ids", ids)]
+        checked = [point_id(each) for each in listed("ids", ids)]
         with self._write_lock:
             self._store.delete(checked)
             self._resident.remove(checked)
@@ -377,7 +383,7 @@ class CRLCollection:
         with self._write_lock:
             if isinstance(criterion, str):
                 self._criteria.refresh()
-                known = self.criteria.get(criterion)
+                known = self._criteria.latest(criterion).criterion if criterion in self.criteria else None
                 criterion = worded(
                     criterion,
                     words,
@@ -602,7 +608,7 @@ class CRLCollection:
                 'mend or delete them and call migrate again, or leave them behind with on_error="skip"'
             )
         with self._write_lock:
-            manifest = Manifest.read(self._store.metadata(), self._store.vector_sizes(), collection=self.name)
+            manifest = read_manifest(self._store, self.name)
             resident = Resident(self._store, manifest.raw, self._device, self._resident.scan_memory)
             self._use(Criteria(self.name, self._store, manifest, bound, self._device), bound, resident)
         return done
@@ -647,6 +653,7 @@ class CRLCollection:
             NotFoundError: no such criterion.
             StoreError: the store refused.
         """
+        self._criteria.refresh()
         stored = None if criterion is None else self._criteria.find(criterion)
         named = stored is not None and stored.state is CriterionState.MATERIALIZED
         vector = stored.vector if stored is not None and named else self._manifest.raw.vector
@@ -904,7 +911,7 @@ class CRLCollection:
         )
         return self._searcher.run(query)
 
-    def search_batch(self, queries: Sequence[Query]) -> list[Hits]:
+    def search_batch(self, queries: Iterable[Query]) -> list[Hits]:
         """The hits of many queries: one round trip to the engine, one pass over the embeddings for each criterion.
 
         Images are embedded together, and texts. A point that several queries find may have one payload object in all.
@@ -915,13 +922,16 @@ class CRLCollection:
         Raises:
             InputError: something that is no `Query`; and all that `search` raises, for the first query that fails.
         """
-        for query in queries:
+        every = listed("queries", queries)
+        for query in every:
             if not isinstance(query, Query):
                 raise InputError(f"search_batch takes Query objects, got {type(query).__name__}")
-        return self._searcher.run_batch(queries)
+        return self._searcher.run_batch(every)
 
     def explain_plan(self, query: Query) -> Plan:
         """How a query would be answered, and why, without answering it; raises as `search` for its arguments."""
+        if not isinstance(query, Query):
+            raise InputError(f"explain_plan takes a Query object, got {type(query).__name__}")
         return self._searcher.plan(query)
 
     def rerank(
@@ -941,15 +951,16 @@ class CRLCollection:
             candidates: ids, or hits of an earlier search. Ids that are not in the collection are left out.
             criterion: as in `search`.
             limit: how many hits; None for all candidates.
-            **options: further arguments of `search`: like, text, modifier, explain, ….
+            **options: further arguments of `search`: like, text, modifier, query_filter, diversity, ….
 
         Raises:
             InputError: no candidates; and all that `search` raises.
         """
-        ids = [point_id(each.id if isinstance(each, Hit) else each) for each in candidates]
+        given = listed("candidates", candidates)
+        ids = [point_id(each.id if isinstance(each, Hit) else each) for each in given]
         if not ids:
             raise InputError("there are no candidates to rerank")
-        query = Query(image=image, criterion=criterion, limit=limit or len(ids), **options)
+        query = Query(image=image, criterion=criterion, limit=len(ids) if limit is None else limit, **options)
         return self._searcher.rerank(query, ids)
 
     def describe(
@@ -975,7 +986,7 @@ class CRLCollection:
 
         Args:
             criterion: name of a defined criterion.
-            sample: how many points to ask for.
+            sample: how many points to ask for; more than 1,000 are not asked for.
             limit, oversample: as in `search`.
 
         Returns:
@@ -985,8 +996,9 @@ class CRLCollection:
             NotFoundError: no such criterion.
             InputError: the exact answer cannot be had: the criterion is not materialised and the scan does not fit.
         """
+        self._criteria.find(criterion)
         exactly = models.SearchParams(exact=True)
-        rows = self._resident.sample()[:sample]
+        rows = self._resident.sample()[: whole_number("sample", sample, least=1)]
         common: dict[str, Any] = {"criterion": criterion, "limit": limit, "with_payload": False}
         queries = [Query(embedding=row, search_params=exactly, **common) for row in rows]
         if any(not self._searcher.plan(query).exact for query in queries[:1]):
@@ -1006,12 +1018,6 @@ def _check_name(name: object) -> None:
         raise InputError(
             f"a collection's name is letters, digits, '_', '-' or '.', and starts with no '-' or '.'; got {name!r}"
         )
-
-
-def _listed(what: str, values: Any) -> list[Any]:
-    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
-        raise InputError(f"{what} is a list, got {values!r:.80}")
-    return list(values)
 
 
 def _check_distinct(ids: Sequence[Any]) -> None:

@@ -18,6 +18,8 @@ from crl_qdrant.options import Options, PRESETS
 __all__ = ["Criterion"]
 
 _NAME = re.compile(r"\w[\w.-]{0,63}")
+_LONGEST_NAME = 160  # bytes; the engine makes files of it, whose names have 255 at most
+_RESERVED = ("image", "modifier")  # other scores of a hit are called so
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -65,6 +67,11 @@ class Criterion:
             raise CriterionError(
                 f"a criterion's name is letters, digits, '_', '-' or '.', 64 at most, and starts with no '-' or '.'; "
                 f"got {name!r}"
+            )
+        if len(name.encode()) > _LONGEST_NAME or name in _RESERVED:
+            raise CriterionError(
+                f"a criterion's name has at most {_LONGEST_NAME} bytes in UTF-8 and is not "
+                f"{' or '.join(map(repr, _RESERVED))}, which a hit's other scores are called; got {name!r}"
             )
         checked = _checked_words(name, words)
         if embeddings is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,7 +12,17 @@ from crl_qdrant.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["choose_device", "one_thread"]
+__all__ = ["check_device", "choose_device", "one_thread"]
+
+
+def check_device(device: object) -> None:
+    """Refuse what cannot be a device's name, without loading torch to see whether it is there.
+
+    Raises:
+        InputError: not "auto", "cpu", "cuda" or "cuda:N".
+    """
+    if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}")
 
 
 def choose_device(device: str) -> torch.device:
@@ -20,16 +31,12 @@ def choose_device(device: str) -> torch.device:
     Raises:
         InputError: not a device's name, or a GPU that this torch does not see.
     """
+    check_device(device)
     import torch
 
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}") from error
-    if chosen.type not in ("cpu", "cuda"):
-        raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}")
+    chosen = torch.device(device)
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise InputError(
             f"device {device!r} was asked for and torch sees {torch.cuda.device_count()} GPUs; "

@@ -36,6 +36,8 @@ def matrix(embeddings: Any, *, what: str, rows: int | None = None, dimension: in
         array = np.asarray(embeddings, dtype=np.float32)
     except (TypeError, ValueError, RuntimeError) as error:  # torch raises RuntimeError for a tensor with a gradient
         raise EmbeddingError(f"{what} must be an array of numbers [N, d]: {error}") from error
+    if rows == 0 and array.shape == (0,) and dimension is not None:
+        array = array.reshape(0, dimension)
     if array.ndim != 2:
         raise EmbeddingError(f"{what} must have two dimensions [N, d], got shape {list(array.shape)}")
     if rows is not None and array.shape[0] != rows:
@@ -67,7 +69,7 @@ def unit_rows(embeddings: Any, *, what: str, rows: int | None = None, dimension:
 
 
 def unit_vector(embedding: Any, *, what: str, dimension: int) -> Float32Array:
-    """A float32 copy [d] of unit length.
+    """The vector at unit length, float32 [d]: itself where it has that already.
 
     Raises:
         EmbeddingError: not one vector of that dimension, or NaN, infinite or zero.

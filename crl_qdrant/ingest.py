@@ -52,7 +52,7 @@ class Writer:
     Args:
         store: where to.
         encoder: what embeds images.
-        dimension: d of the collection.
+        raw: the raw vectors' name and dimension.
         criterion_vectors: the other named vectors of points with these embeddings [B, d], unit rows.
         on_written: called after each batch with its ids and embeddings [B, d], unit rows.
     """

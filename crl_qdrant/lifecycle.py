@@ -6,7 +6,6 @@ process may be killed anywhere, and the next one finds the collection whole.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -16,7 +15,8 @@ from crl_qdrant.criterion import Criterion
 from crl_qdrant.definition import context, new_version, next_vector
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.encoders.bound import BoundEncoder
-from crl_qdrant.errors import CriterionError, ExistsError, ManifestError, NotFoundError
+from crl_qdrant.errors import CriterionError, ExistsError, InputError, NotFoundError
+from crl_qdrant.kept_manifest import KeptManifest
 from crl_qdrant.manifest import CriterionState, Lineage, Manifest, StoredCriterion
 from crl_qdrant.progress import Advance
 from crl_qdrant.projector import fill_vector, Projector
@@ -46,29 +46,22 @@ class Criteria:
     def __init__(self, collection: str, store: Store, manifest: Manifest, encoder: BoundEncoder, device: str) -> None:
         self._collection = collection
         self._store = store
-        self._manifest = manifest
+        self._kept = KeptManifest(store, collection, manifest)
         self._encoder = encoder
-        self._read_at = time.monotonic()
         self.projector = Projector(device)
 
     @property
     def manifest(self) -> Manifest:
         """What the collection remembers of itself, as last read."""
-        return self._manifest
+        return self._kept.manifest
 
     def refresh(self) -> None:
         """Read the manifest again, and check it against the vectors that are there."""
-        manifest = Manifest.read(self._store.metadata(), self._store.vector_sizes(), collection=self._collection)
-        if manifest.raw != self._manifest.raw:
-            raise ManifestError(
-                f"collection {self._collection!r} has moved from encoder {self._manifest.encoder!r} to "
-                f"{manifest.encoder!r} since it was opened here; open it again"
-            )
-        self._manifest = manifest
-        self._read_at = time.monotonic()
+        self._kept.refresh()
 
-    def _is_older(self, seconds: float) -> bool:
-        return self._store.shared and time.monotonic() - self._read_at > seconds
+    def write(self, entries: Mapping[str, Any]) -> None:
+        """Write entries of the metadata that are more than one criterion's, and read the manifest again."""
+        self._kept.write(entries)
 
     # -------------------------------------------------------------------- in use
 
@@ -81,27 +74,30 @@ class Criteria:
         return self._lineage(name).latest
 
     def _lineage(self, name: str) -> Lineage:
-        if name not in self._manifest.lineages or self._is_older(_SEARCH_STALE_S):
+        if not isinstance(name, str):
+            raise InputError(f"a criterion's name is a text, got {name!r:.80}")
+        if name not in self.manifest.lineages or self._kept.is_older(_SEARCH_STALE_S):
             self.refresh()
-        lineage = self._manifest.lineages.get(name)
+        lineage = self.manifest.lineages.get(name)
         if lineage is None:
-            known = ", ".join(self._manifest.lineages) or "none is defined"
+            known = ", ".join(self.manifest.lineages) or "none is defined"
             raise NotFoundError(f"collection {self._collection!r} has no criterion {name!r}; there are: {known}")
         return lineage
 
     def vectors(self, embeddings: Float32Array) -> dict[str, Float32Array]:
         """The named vectors [N, r] that points with these embeddings [N, d] must carry when they are written now."""
-        if self._is_older(_WRITE_STALE_S):
+        if self._kept.is_older(_WRITE_STALE_S):
             self.refresh()
-        versions = [version for lineage in self._manifest.lineages.values() for version in lineage.versions]
+        versions = [version for lineage in self.manifest.lineages.values() for version in lineage.versions]
         return {each.vector: self.projector.project(each, embeddings) for each in versions if each.has_vector}
 
     def is_outdated(self, name: str) -> bool:
         """Whether the criteria that a criterion suppresses have changed since its named vector was built."""
-        current = self._lineage(name).current
-        others = self._manifest.definitions
+        return self._is_behind(self._lineage(name).current)
+
+    def _is_behind(self, version: StoredCriterion) -> bool:
         try:
-            return context(current.criterion, others) != current.context
+            return context(version.criterion, self.manifest.definitions) != version.context
         except CriterionError:  # one that it suppresses by name is gone: there is nothing to bring it up to date with
             return False
 
@@ -112,12 +108,12 @@ class Criteria:
         self.refresh()
         self._define(criterion)
         self._update_dependents(criterion.name)
-        return self._manifest.lineages[criterion.name].latest.criterion
+        return self.manifest.lineages[criterion.name].latest.criterion
 
     def _define(self, criterion: Criterion) -> None:
-        lineage = self._manifest.lineages.get(criterion.name)
+        lineage = self.manifest.lineages.get(criterion.name)
         if lineage is None:
-            self._remember(Lineage(self._version(criterion)))
+            self._kept.keep(Lineage(self._version(criterion)))
         elif self._is_same(lineage.latest, criterion):
             return
         elif self._is_same(lineage.current, criterion):
@@ -133,14 +129,14 @@ class Criteria:
         else:
             left = (lineage.current.vector,) if lineage.current.has_vector else ()
             changed = Lineage(version, None, (*lineage.retired, *left))
-        self._remember(changed)
+        self._kept.keep(changed)
         self._remove_retired(changed)
 
     def _is_same(self, version: StoredCriterion, criterion: Criterion) -> bool:
         return (
             version.criterion.same_words(criterion)
             and version.criterion.options == criterion.options
-            and version.context == context(criterion, self._manifest.definitions)
+            and version.context == context(criterion, self.manifest.definitions)
         )
 
     def set_head(self, version: StoredCriterion, head: StoredHead | None) -> None:
@@ -159,7 +155,7 @@ class Criteria:
         if projection.key == lineage.current.projection.key:
             self._give_up_pending(lineage)  # back to what it is
         elif projection.key != lineage.latest.projection.key:
-            vector = next_vector(name, self._manifest)
+            vector = next_vector(name, self.manifest)
             changed = replace(lineage.latest, projection=projection, vector=vector, state=CriterionState.DEFINED)
             self._succeed(lineage, changed)
 
@@ -170,17 +166,17 @@ class Criteria:
         lineage = self._lineage(name)
         self._remove_retired(lineage)
         # a head stays with the representations that it was trained on
-        if lineage.pending is None and lineage.current.projection.head is None and self.is_outdated(name):
-            self._define(lineage.current.criterion)
-        lineage = self._manifest.lineages[name]
+        if lineage.latest.projection.head is None and self._is_behind(lineage.latest):
+            self._define(lineage.latest.criterion)
+        lineage = self.manifest.lineages[name]
         version = lineage.latest
         written = self._build(version, batch_size=batch_size, advance=advance)
         if version.state is not CriterionState.MATERIALIZED:
             built = version.in_state(CriterionState.MATERIALIZED)
             # searches change over with this one write; only then does the old vector go
             retired = () if lineage.pending is None else (lineage.current.vector,)
-            self._remember(Lineage(built, None, retired))
-            self._remove_retired(self._manifest.lineages[name])
+            self._kept.keep(Lineage(built, None, retired))
+            self._remove_retired(self.manifest.lineages[name])
         return written
 
     def _build(self, version: StoredCriterion, *, batch_size: int, advance: Advance) -> int:
@@ -190,7 +186,7 @@ class Criteria:
             self._store.create_vector(version.vector, version.rank)
             # from now on new points carry the vector, so that what is left to fill only gets less
             self._remember_version(version.in_state(CriterionState.BUILDING))
-        raw = self._manifest.raw.vector
+        raw = self.manifest.raw.vector
         return fill_vector(self._store, raw, version, self.projector, batch_size=batch_size, advance=advance)
 
     def rename(self, name: str, new_name: str) -> None:
@@ -199,15 +195,14 @@ class Criteria:
         lineage = self._lineage(name)
         if new_name == name:
             return
-        if new_name in self._manifest.lineages:
+        if new_name in self.manifest.lineages:
             raise ExistsError(f"there is a criterion {new_name!r}; choose another name, or drop it first")
         renamed = _each_version(lineage, lambda criterion: criterion.with_name(new_name))
         entries: dict[str, Any] = {**Lineage.removal(name), **renamed.to_entry()}
-        for other in self._manifest.lineages.values():
+        for other in self.manifest.lineages.values():
             if other is not lineage and any(name in _suppressed(version) for version in other.versions):
                 entries |= _each_version(other, lambda criterion: _with_renamed(criterion, name, new_name)).to_entry()
-        self._store.update_metadata(entries)
-        self.refresh()
+        self.write(entries)
 
     def drop(self, name: str) -> None:
         """Forget a criterion, and remove its named vectors where it has any."""
@@ -215,7 +210,7 @@ class Criteria:
         lineage = self._lineage(name)
         users = [
             each.current.criterion.name
-            for each in self._manifest.lineages.values()
+            for each in self.manifest.lineages.values()
             if any(name in _suppressed(version) for version in each.versions)
         ]
         if users:
@@ -224,52 +219,48 @@ class Criteria:
             )
         # searches go back to the scan, new points without the vector, before it goes; a killed start may have left one
         left = (*lineage.retired, *(version.vector for version in lineage.versions))
-        self._remember(Lineage(lineage.current.in_state(CriterionState.DEFINED), None, left))
-        self._remove_retired(self._manifest.lineages[name])
-        self._store.update_metadata(Lineage.removal(name))
-        self.refresh()
+        self._kept.keep(Lineage(lineage.current.in_state(CriterionState.DEFINED), None, left))
+        self._remove_retired(self.manifest.lineages[name])
+        self.write(Lineage.removal(name))
         self._update_dependents(name)
 
     # ------------------------------------------------------------------- details
 
     def _version(self, criterion: Criterion) -> StoredCriterion:
-        return new_version(criterion, self._manifest, self._encoder, self._store)
+        return new_version(criterion, self.manifest, self._encoder, self._store)
 
     def _update_dependents(self, changed: str) -> None:
         """Criteria that suppress the changed one and have no named vector follow at once; others when materialised."""
-        others = self._manifest.definitions
-        for name, lineage in self._manifest.lineages.items():
+        for name, lineage in self.manifest.lineages.items():
             current = lineage.current
             if name == changed or current.has_vector or not current.criterion.options.suppress:
                 continue
-            if current.projection.head is None and context(current.criterion, others) != current.context:
-                self._define(current.criterion)
+            if current.projection.head is None and self._is_behind(current):
+                try:
+                    self._define(current.criterion)
+                except CriterionError:
+                    continue  # nothing would be left of it: it stays as it is, and `info` says that it is outdated
 
     def _give_up_pending(self, lineage: Lineage) -> None:
         if lineage.pending is None:
             return
         retired = (*lineage.retired, lineage.pending.vector)
-        self._remember(Lineage(lineage.current, None, retired))
-        self._remove_retired(self._manifest.lineages[lineage.current.criterion.name])
+        self._kept.keep(Lineage(lineage.current, None, retired))
+        self._remove_retired(self.manifest.lineages[lineage.current.criterion.name])
 
     def _remove_retired(self, lineage: Lineage) -> None:
         if not lineage.retired:
             return
         for vector in lineage.retired:
             self._store.drop_vector(vector)
-        self._remember(replace(lineage, retired=()))
+        self._kept.keep(replace(lineage, retired=()))
 
     def _remember_version(self, version: StoredCriterion) -> None:
-        lineage = self._manifest.lineages[version.criterion.name]
+        lineage = self.manifest.lineages[version.criterion.name]
         if version.vector == lineage.current.vector:
-            self._remember(replace(lineage, current=version))
+            self._kept.keep(replace(lineage, current=version))
         else:
-            self._remember(replace(lineage, pending=version))
-
-    def _remember(self, lineage: Lineage) -> None:
-        self._store.update_metadata(lineage.to_entry())
-        lineages: Mapping[str, Lineage] = {**self._manifest.lineages, lineage.current.criterion.name: lineage}
-        self._manifest = replace(self._manifest, lineages=lineages)
+            self._kept.keep(replace(lineage, pending=version))
 
 
 def _each_version(lineage: Lineage, change: Callable[[Criterion], Criterion]) -> Lineage:

@@ -26,7 +26,7 @@ from crl_qdrant.errors import CRLError, EncoderError, InputError
 from crl_qdrant.images import decode, ImageInput
 from crl_qdrant.items import Rejected
 from crl_qdrant.lifecycle import Criteria
-from crl_qdrant.manifest import CriterionState, Lineage, Manifest, RawVector
+from crl_qdrant.manifest import CriterionState, Lineage, Manifest, RawVector, StoredCriterion
 from crl_qdrant.points import Payload, PointId
 from crl_qdrant.progress import Advance
 from crl_qdrant.projector import fill_vector, lacking
@@ -132,11 +132,16 @@ class Migrator:
         manifest = self._criteria.manifest
         if manifest.raw != self._raw:
             if manifest.following is None:
-                self._store.update_metadata(replace(manifest, following=self._raw).to_entry())
-                self._criteria.refresh()
+                self._criteria.write(replace(manifest, following=self._raw).to_entry())
             self._store.create_vector(self._raw.vector, self._raw.dimension)
         rejected = self._embed(lock, advance)
         if manifest.raw == self._raw:  # only points that came without an embedding were to be seen to
+            with lock:
+                self._criteria.refresh()
+                for lineage in self._criteria.manifest.lineages.values():
+                    for version in lineage.versions:
+                        if version.has_vector:
+                            self._fill(version, advance)
             return replace(self._report(rejected), seconds=time.perf_counter() - started, done=True)
         with lock:
             # points that were added meanwhile
@@ -224,8 +229,7 @@ class Migrator:
             entries |= lineages[name].to_entry(following=True)
         for lineage in manifest.following_lineages.values():  # begun before the words or options were changed
             self._store.drop_vector(lineage.current.vector)
-        self._store.update_metadata(entries)
-        self._criteria.refresh()
+        self._criteria.write(entries)
         return lineages
 
     def _build(self, lineages: Mapping[str, Lineage], advance: Advance) -> None:
@@ -234,11 +238,13 @@ class Migrator:
             if not self._criteria.manifest.criteria[name].has_vector or version.state is CriterionState.MATERIALIZED:
                 continue
             self._store.create_vector(version.vector, version.rank)
-            raw, projector = self._raw.vector, self._criteria.projector
-            fill_vector(self._store, raw, version, projector, batch_size=self._batch_size, advance=advance)
+            self._fill(version, advance)
             built = replace(lineage, current=version.in_state(CriterionState.MATERIALIZED))
-            self._store.update_metadata(built.to_entry(following=True))
-        self._criteria.refresh()
+            self._criteria.write(built.to_entry(following=True))
+
+    def _fill(self, version: StoredCriterion, advance: Advance) -> None:
+        raw, projector = self._raw.vector, self._criteria.projector
+        fill_vector(self._store, raw, version, projector, batch_size=self._batch_size, advance=advance)
 
     def _change_over(self) -> None:
         """One write of the manifest: the new raw vectors and criteria are current, the old ones are kept aside."""
@@ -271,8 +277,7 @@ def drop_previous(store: Store, criteria: Criteria) -> None:
     for vector in vectors:
         store.drop_vector(vector)
     # last, so that what a kill leaves is still named
-    store.update_metadata({**entries, **Manifest(manifest.raw, {}).to_entry()})
-    criteria.refresh()
+    criteria.write({**entries, **Manifest(manifest.raw, {}).to_entry()})
 
 
 def _says_the_same(first: Criterion, second: Criterion) -> bool:

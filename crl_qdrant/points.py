@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import uuid
 from collections.abc import Mapping
 from operator import index
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from crl_qdrant.errors import InputError
 
-__all__ = ["Payload", "PointId", "at_path", "checked_payload", "id_of_key", "point_id"]
+__all__ = ["Payload", "PointId", "at_path", "checked_payload", "id_of_key", "path_parts", "point_id"]
+
+_DEEPEST: Final = 64
+"""Levels of a payload: Qdrant Edge cannot read its log again where there are twice as many, nor a collection then."""
+
+_PART: Final = re.compile(r'"([^"]+)"|([^."\[\]]+)')
+_PATH: Final = re.compile(rf"(?:{_PART.pattern})(?:\.(?:{_PART.pattern}))*")
 
 PointId: TypeAlias = "int | str"
 Payload: TypeAlias = dict[str, Any]
@@ -47,7 +54,7 @@ def checked_payload(payload: Mapping[str, Any] | None) -> Payload:
     """The payload as plain JSON values: dates, UUIDs, NumPy's numbers, … become what JSON has for them, NaN null.
 
     Raises:
-        InputError: not a mapping, or with a value that JSON does not have.
+        InputError: not a mapping, or with a value that JSON does not have, or nested more than 64 deep.
     """
     if payload is None:
         return {}
@@ -58,13 +65,29 @@ def checked_payload(payload: Mapping[str, Any] | None) -> Payload:
         json.dumps(plain, allow_nan=False, ensure_ascii=False).encode()
     except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"the payload cannot be stored as JSON: {error}") from error
-    return plain
+    level: list[Any] = [plain]
+    for _ in range(_DEEPEST):
+        level = [each for part in level for each in _within(part) if isinstance(each, (dict, list))]
+        if not level:
+            return plain
+    raise InputError(f"the payload has lists or objects in each other, more than {_DEEPEST} deep; store it flatter")
+
+
+def path_parts(key: str) -> list[str]:
+    """The parts of a field's name: "a.b" is b in a, and 'a."b.c"' b.c in a, as in Qdrant's filters.
+
+    Raises:
+        InputError: no such name; a field within lists ("a[].b") has several values, and is none here.
+    """
+    if not isinstance(key, str) or not _PATH.fullmatch(key):
+        raise InputError(f'a field\'s name is like brand, crl.colour or crl."a.b", got {key!r:.80}')
+    return [quoted or plain for quoted, plain in _PART.findall(key)]
 
 
 def at_path(payload: Payload, key: str) -> Any:
-    """The value of a field, "a.b" being b in a; None where there is none."""
+    """The value of a field, named as `path_parts` has it; None where there is none."""
     value: Any = payload
-    for part in key.split("."):
+    for part in path_parts(key):
         value = value.get(part) if isinstance(value, dict) else None
     return value
 
@@ -80,6 +103,10 @@ def id_of_key(key: str) -> PointId:
         return str(uuid.UUID(key))
     except ValueError:
         return str(uuid.uuid5(uuid.NAMESPACE_URL, key))
+
+
+def _within(value: Any) -> Any:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _from_numpy(value: Any) -> Any:

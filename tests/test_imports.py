@@ -23,7 +23,7 @@ LAYERS = [
     {"options", "stored_head", "stored_projection"},
     {"criterion"},
     {"projection", "encoders", "stores", "manifest"},
-    {"definition", "projector", "triplets"},
+    {"definition", "kept_manifest", "projector", "triplets"},
     {"wording", "migration", "lifecycle", "search", "ingest"},
     {"catalogs", "evaluation"},
     {"info", "insight", "tasks"},

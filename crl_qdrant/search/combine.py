@@ -8,7 +8,7 @@ import numpy.typing as npt
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.points import PointId
 
-__all__ = ["composed", "id_order", "mean_direction", "most_diverse", "ranking", "weighted"]
+__all__ = ["composed", "mean_direction", "most_diverse", "ranking", "weighted"]
 
 Scores = npt.NDArray[np.float64]
 
@@ -55,7 +55,7 @@ def _over_norm(values: Scores) -> Scores:
     return values / length if length > 0.0 else values
 
 
-def id_order(ids: list[PointId]) -> npt.NDArray[np.intp]:
+def _id_order(ids: list[PointId]) -> npt.NDArray[np.intp]:
     """Positions of the ids in their own order: numbers first, then UUIDs."""
     order = sorted(range(len(ids)), key=lambda at: (isinstance(ids[at], str), ids[at]))
     return np.array(order, dtype=np.intp)
@@ -63,7 +63,7 @@ def id_order(ids: list[PointId]) -> npt.NDArray[np.intp]:
 
 def ranking(scores: Scores, ids: list[PointId]) -> npt.NDArray[np.intp]:
     """Positions, best score first; equal scores in the order of their ids."""
-    by_id = id_order(ids)
+    by_id = _id_order(ids)
     return np.asarray(by_id[np.argsort(-scores[by_id], kind="stable")])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, TYPE_CHECKING
 
@@ -106,6 +107,8 @@ class Completion:
         from crl_qdrant.search.explain import WordSpace
 
         sample = self._resident.sample()
+        if not len(sample):
+            raise InputError("the collection holds no item yet, and words are found beside its average item")
         known = self._word_spaces.get(space.key)
         if known is None or known[0] is not sample:
             known = self._word_spaces[space.key] = (sample, WordSpace(space.stored, sample))
@@ -148,4 +151,7 @@ def _in_words(words: WordSpace, target: Target) -> np.ndarray:
 
 
 def _hashable(value: Any) -> Any:
-    return repr(value) if isinstance(value, (list, dict)) else value
+    """What equal values of a payload have in common, and no others: true is not 1, [1] not its text."""
+    if isinstance(value, (list, dict)):
+        return "JSON", json.dumps(value, sort_keys=True)
+    return isinstance(value, bool), value

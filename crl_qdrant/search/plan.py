@@ -38,7 +38,7 @@ def choose(space: Space, query: Query, resident: Resident) -> Plan:
 
 
 def _fits(resident: Resident) -> tuple[bool, str]:
-    if resident.loaded:
+    if resident.loaded:  # and let go of when they become too many
         return True, "all embeddings are in memory"
     needed, allowed = resident.bytes_needed(), resident.scan_memory
     fits = needed <= allowed

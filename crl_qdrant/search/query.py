@@ -9,9 +9,10 @@ from typing import Any
 import numpy.typing as npt
 from qdrant_client import models
 
-from crl_qdrant.checks import whole_number
-from crl_qdrant.errors import FilterError, InputError
+from crl_qdrant.checks import checked_filter, finite_number, listed, whole_number
+from crl_qdrant.errors import InputError
 from crl_qdrant.images import ImageInput
+from crl_qdrant.points import path_parts
 from crl_qdrant.stores import WithPayload
 
 __all__ = ["STRATEGIES", "Query"]
@@ -51,12 +52,22 @@ class Query:
     def __post_init__(self) -> None:
         for name, least in (("limit", 1), ("offset", 0), ("oversample", 1)):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), least=least))
+        for name in ("criterion_weight", "diversity"):
+            object.__setattr__(self, name, finite_number(name, getattr(self, name)))
+        if self.score_threshold is not None:
+            object.__setattr__(self, "score_threshold", finite_number("score_threshold", self.score_threshold))
         if self.strategy not in STRATEGIES:
             raise InputError(f"strategy is one of {', '.join(STRATEGIES)}, got {self.strategy!r}")
-        if self.query_filter is not None and not isinstance(self.query_filter, models.Filter):
-            raise FilterError(f"query_filter is a qdrant_client.models.Filter, got {type(self.query_filter).__name__}")
-        if not isinstance(self.with_payload, (bool, list, tuple)):
-            raise InputError(f"with_payload is True, False or a list of keys, got {self.with_payload!r}")
+        checked_filter(self.query_filter)
+        if self.search_params is not None and not isinstance(self.search_params, models.SearchParams):
+            raise InputError(f"search_params is a qdrant_client.models.SearchParams, got {self.search_params!r:.80}")
+        keys = self.with_payload
+        if not isinstance(keys, bool) and not (
+            isinstance(keys, (list, tuple)) and all(isinstance(each, str) for each in keys)
+        ):
+            raise InputError(f"with_payload is True, False or a list of keys, got {keys!r:.80}")
+        if self.group_by is not None:
+            path_parts(self.group_by)
         if not 0.0 <= self.diversity < 1.0:
             raise InputError(f"diversity must be at least 0 and below 1, got {self.diversity!r}")
         if not self.criterion_weight >= 0.0:
@@ -71,9 +82,11 @@ class Query:
                 f"give one of image, embedding, like, text and images; got {' and '.join(given) or 'none'}"
             )
         for name in ("images", "unlike"):
-            values = getattr(self, name)
-            if values is not None and (isinstance(values, (str, bytes)) or not len(values)):
-                raise InputError(f"{name} is a list with at least one entry, got {values!r:.80}")
+            if getattr(self, name) is not None:
+                values = listed(name, getattr(self, name))
+                if not values:
+                    raise InputError(f"{name} is a list with at least one entry, got an empty one")
+                object.__setattr__(self, name, values)
         if self.text is not None and (not isinstance(self.text, str) or not self.text.strip()):
             raise InputError(f"text must say something, got {self.text!r}")
 
@@ -81,11 +94,15 @@ class Query:
         if isinstance(self.criterion, Mapping):
             if not self.criterion:
                 raise InputError("criterion is an empty mapping; give at least one criterion, or None")
-            for name, weight in self.criterion.items():
-                if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not abs(weight) < float("inf"):
-                    raise InputError(f"the weight of criterion {name!r} must be a number, got {weight!r}")
-            if not any(self.criterion.values()):
+            weights = {
+                name: finite_number(f"the weight of criterion {name!r}", weight)
+                for name, weight in self.criterion.items()
+            }
+            if not any(weights.values()):
                 raise InputError("all criteria have weight 0, so nothing is asked for")
+            object.__setattr__(self, "criterion", weights)
+        elif self.criterion is not None and not isinstance(self.criterion, str):
+            raise InputError(f"criterion is a name, or several with weights, got {self.criterion!r:.80}")
         if self.modifier is not None:
             phrasings = self.phrasings
             if not phrasings or not all(isinstance(each, str) and each.strip() for each in phrasings):

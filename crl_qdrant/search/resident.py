@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crl_qdrant.checks import whole_number
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.manifest import RawVector
 from crl_qdrant.points import PointId
@@ -36,9 +35,10 @@ class Resident:
         self._store = store
         self._raw = raw
         self._device = device
-        self.scan_memory = whole_number("scan_memory", scan_memory, least=0)
+        self.scan_memory = scan_memory
         self._scan: Scan | None = None
         self._sample: Float32Array | None = None
+        self._sampled: frozenset[PointId] = frozenset()
         self._lock = threading.Lock()
 
     @property
@@ -75,20 +75,27 @@ class Resident:
         with self._lock:
             if self._sample is None:
                 pages = self._store.scroll(vector=self._raw.vector, batch_size=_SAMPLE)
-                self._sample = next((rows for _, rows in pages), np.empty((0, self._raw.dimension), dtype=np.float32))
+                nothing = list[PointId](), np.empty((0, self._raw.dimension), dtype=np.float32)
+                ids, self._sample = next(pages, nothing)
+                self._sampled = frozenset(ids)
             return self._sample
 
     def put(self, ids: Sequence[PointId], embeddings: Float32Array) -> None:
         """Points [B, d] that were just written."""
         with self._lock:
-            if self._sample is not None and len(self._sample) < _SAMPLE:
-                self._sample = None  # a small collection's average moves with every batch
+            # a small collection's average moves with every batch
+            if len(self._sampled) < _SAMPLE or not self._sampled.isdisjoint(ids):
+                self._sample = None
             if self._scan is not None:
                 self._scan.put(ids, embeddings)
+                if len(self._scan) * self._raw.dimension * 2 > self.scan_memory:
+                    self._scan = None
 
     def remove(self, ids: Sequence[PointId]) -> None:
         """Points that were just removed."""
         with self._lock:
+            if not self._sampled.isdisjoint(ids):
+                self._sample = None
             if self._scan is not None:
                 self._scan.remove(ids)
 

@@ -17,7 +17,7 @@ from crl_qdrant.search.space import Space
 from crl_qdrant.search.target import Target
 from crl_qdrant.stores import Store, VectorQuery
 
-__all__ = ["Aim", "narrowed", "nearest"]
+__all__ = ["Aim", "among", "narrowed", "nearest"]
 
 Found = list[tuple[PointId, float]]
 
@@ -47,7 +47,7 @@ def nearest(strategy: str, aim: Aim, number: int, query: Query, store: Store, re
         candidates = _candidates(aim, number * query.oversample, query, store, resident)
         return _reranked(space, direction, candidates, resident)[:number], len(candidates)
     if strategy == "scan":
-        chosen = _among(query, store)
+        chosen = None if query.query_filter is None else among(query.query_filter, store)
         scan = resident.scan()
         (found,) = scan.search(
             direction[None], space.projection, key=space.key, limit=number, among=chosen, without=without
@@ -72,15 +72,13 @@ def _direction(represent: Callable[[Float32Array], Float32Array], target: Target
 def _reranked(space: Space, direction: Float32Array, candidates: Sequence[PointId], resident: Resident) -> Found:
     """The candidates that exist, by exact cosine of their representations with a direction [r]; ties by id."""
     ids, embeddings = resident.embeddings_of(candidates)
-    scores = space.represent(embeddings).astype(np.float64) @ direction if ids else np.empty(0)
+    scores = (space.represent(embeddings).astype(np.float64) @ direction).clip(-1.0, 1.0) if ids else np.empty(0)
     return [(ids[at], float(scores[at])) for at in ranking(scores, ids)]
 
 
-def _among(query: Query, store: Store) -> list[PointId] | None:
-    """The ids that pass the query's filter, by the engine; None where there is no filter."""
-    if query.query_filter is None:
-        return None
-    return [each for page in store.scroll_ids(query.query_filter) for each in page]
+def among(query_filter: models.Filter, store: Store) -> list[PointId]:
+    """The ids that pass a filter, by the engine."""
+    return [each for page in store.scroll_ids(query_filter) for each in page]
 
 
 def narrowed(query_filter: models.Filter | None, without: Sequence[PointId]) -> models.Filter | None:
@@ -98,7 +96,7 @@ def _candidates(aim: Aim, number: int, query: Query, store: Store, resident: Res
     the mean's direction taken out of qP it finds what differs from the average as the query does.
     """
     space, target = aim.space, aim.target
-    raw_vector = Space.of(space.criteria, None).vector
+    raw_vector = space.criteria.manifest.raw.vector
     vectors = [mean_direction(target.like, target.unlike)]
     if space.stored is not None and len(sample := resident.sample()):
         projection = space.stored.projection

@@ -77,7 +77,7 @@ def _resolved(location: Location) -> QdrantClient | AwaitedClient | Path:
         raise InputError(f"location is a directory, ':memory:', an http(s) URL or a QdrantClient, got {location!r}")
     if location == ":memory:":
         return QdrantClient(":memory:")
-    if str(location).startswith(("http://", "https://")):
+    if str(location).lower().startswith(("http://", "https://")):
         try:
             # the client would check the server's version in a thread that outlives an unreachable server's error
             key = os.environ.get("QDRANT_API_KEY")

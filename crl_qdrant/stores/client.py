@@ -8,18 +8,22 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import grpc
 import numpy as np
 from qdrant_client import models, QdrantClient
+from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
+from crl_qdrant.checks import checked_filter
 from crl_qdrant.embeddings import Float32Array
-from crl_qdrant.errors import CRLError, ExistsError, FilterError, NotFoundError, StoreError
+from crl_qdrant.errors import CRLError, ExistsError, NotFoundError, StoreError
 from crl_qdrant.points import Payload, PointId
 from crl_qdrant.stores.awaited import AwaitedClient
 from crl_qdrant.stores.store import Record, Scored, VectorQuery, WithPayload
 
 __all__ = ["ClientStore"]
 
+_REFUSED = "the Qdrant server refused the key; set QDRANT_API_KEY or pass a QdrantClient with its api_key"
 _LOCKS: WeakKeyDictionary[QdrantClient, Any] = WeakKeyDictionary()
 
 
@@ -149,7 +153,7 @@ class ClientStore:
 
     def count(self, query_filter: models.Filter | None = None) -> int:
         with self._call("counting points"):
-            return self._client.count(self._name, count_filter=_checked(query_filter), exact=True).count
+            return self._client.count(self._name, count_filter=checked_filter(query_filter), exact=True).count
 
     def query(self, query: VectorQuery) -> list[Scored]:
         (found,) = self.query_batch([query])
@@ -162,7 +166,7 @@ class ClientStore:
                 using=query.using,
                 limit=query.limit,
                 offset=query.offset,
-                filter=_checked(query.query_filter),
+                filter=checked_filter(query.query_filter),
                 with_payload=query.with_payload,
                 score_threshold=query.score_threshold,
                 params=self._params(query),
@@ -181,7 +185,7 @@ class ClientStore:
                 query=each.vector.tolist(),
                 using=each.using,
                 limit=each.limit,
-                filter=_checked(each.query_filter),
+                filter=checked_filter(each.query_filter),
                 params=self._params(each),
             )
             for each in candidates
@@ -208,13 +212,13 @@ class ClientStore:
         self, *, vector: str, query_filter: models.Filter | None = None, batch_size: int = 1024
     ) -> Iterator[tuple[list[PointId], Float32Array]]:
         present = models.HasVectorCondition(has_vector=vector)
-        wanted = _checked(query_filter)
+        wanted = checked_filter(query_filter)
         conditions = models.Filter(must=[present] if wanted is None else [present, wanted])
         for points in self._pages(conditions, batch_size, with_vectors=[vector]):
             yield [_plain(p.id) for p in points], np.array([_vector(p, vector) for p in points], dtype=np.float32)
 
     def scroll_ids(self, query_filter: models.Filter | None = None) -> Iterator[list[PointId]]:
-        for points in self._pages(_checked(query_filter), 10_000, with_vectors=False):
+        for points in self._pages(checked_filter(query_filter), 10_000, with_vectors=False):
             yield [_plain(point.id) for point in points]
 
     def optimize(self) -> None:
@@ -260,19 +264,22 @@ class ClientStore:
                 raise StoreError(f"{action}: the Qdrant server cannot be reached ({error}); is it running?") from error
             except UnexpectedResponse as error:
                 if error.status_code in (401, 403):
-                    hint = "; set QDRANT_API_KEY or pass a QdrantClient with its api_key"
-                    raise StoreError(f"{action}: the Qdrant server refused the key{hint}") from error
+                    raise StoreError(f"{action}: {_REFUSED}") from error
+                raise StoreError(f"{action}: {error}") from error
+            except grpc.RpcError as error:
+                # each call's error is a call too, with its status; the class alone does not say so
+                status, details = getattr(error, "code", str)(), getattr(error, "details", str)()
+                if status is grpc.StatusCode.UNAVAILABLE:
+                    raise StoreError(f"{action}: the Qdrant server cannot be reached ({details})") from error
+                if status in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+                    raise StoreError(f"{action}: {_REFUSED}") from error
+                raise StoreError(f"{action}: {details or error}") from error
+            except QdrantException as error:  # such as too many requests at once
                 raise StoreError(f"{action}: {error}") from error
             except CRLError:
                 raise
             except (ApiException, ValueError, KeyError, RuntimeError) as error:  # local mode raises built-in errors
                 raise StoreError(f"{action}: {error}") from error
-
-
-def _checked(query_filter: models.Filter | None) -> models.Filter | None:
-    if query_filter is not None and not isinstance(query_filter, models.Filter):
-        raise FilterError(f"query_filter is a qdrant_client.models.Filter, got {type(query_filter).__name__}")
-    return query_filter
 
 
 def _plain(point_id: Any) -> PointId:

@@ -13,7 +13,7 @@ import qdrant_edge as edge
 from qdrant_client import models
 
 from crl_qdrant.embeddings import Float32Array
-from crl_qdrant.errors import ExistsError, NotFoundError
+from crl_qdrant.errors import ExistsError, NotFoundError, StoreError
 from crl_qdrant.points import Payload, PointId
 from crl_qdrant.stores.edge_errors import translated
 from crl_qdrant.stores.edge_filter import edge_filter
@@ -33,10 +33,10 @@ class EdgeStore:
     Use `create` or `open`; one process at a time can hold a directory.
     """
 
-    def __init__(self, directory: Path, shard: edge.EdgeShard) -> None:
+    def __init__(self, directory: Path, shard: edge.EdgeShard, metadata: dict[str, Any]) -> None:
         self._directory = directory
         self._shard = shard
-        self._metadata: dict[str, Any] = read_json(directory / _METADATA)
+        self._metadata = metadata
 
     @classmethod
     def create(cls, directory: Path, vectors: Mapping[str, int], metadata: Mapping[str, Any]) -> EdgeStore:
@@ -46,15 +46,14 @@ class EdgeStore:
             ExistsError: the directory is there already.
             StoreError: it cannot be written.
         """
-        with translated(f"creating {directory}"):
-            if directory.exists():
-                raise ExistsError(f"{directory} exists already; open it, or choose another name or location")
         config = edge.EdgeConfig(
             vectors={
                 name: edge.EdgeVectorParams(size=size, distance=edge.Distance.Cosine) for name, size in vectors.items()
             }
         )
         with translated(f"creating {directory}"):
+            if directory.exists():
+                raise ExistsError(f"{directory} exists already; open it, or choose another name or location")
             directory.parent.mkdir(parents=True, exist_ok=True)
             # made complete under another name, then renamed: a killed process leaves no half collection behind
             draft = directory.with_name(f".{directory.name}-{uuid.uuid4().hex[:8]}")
@@ -87,7 +86,10 @@ class EdgeStore:
                 + (f"there are: {', '.join(others)}" if others else "there is none at all")
             )
         with translated(f"opening {directory}"):
-            return cls(directory, load_shard(directory / _SHARD))
+            metadata = read_json(directory / _METADATA)
+            if not isinstance(metadata, dict):
+                raise StoreError(f"{directory / _METADATA} is damaged: it holds no JSON object; restore it from a copy")
+            return cls(directory, load_shard(directory / _SHARD), metadata)
 
     @property
     def shared(self) -> bool:
@@ -158,21 +160,21 @@ class EdgeStore:
     def rescore(
         self, candidates: Sequence[VectorQuery], by: Sequence[tuple[Float32Array, str]]
     ) -> list[dict[PointId, float]]:
-        prefetches = [
-            edge.Prefetch(
-                limit=each.limit,
-                query=_nearest(each.vector, each.using),
-                filter=edge_filter(each.query_filter),
-                params=None if each.params is None else _params(each.params),
-            )
-            for each in candidates
-        ]
         most = sum(each.limit for each in candidates)
-        requests = [
-            edge.QueryRequest(limit=most, query=_nearest(vector, using), prefetches=prefetches, with_payload=False)
-            for vector, using in by
-        ]
         with translated("searching"):
+            prefetches = [
+                edge.Prefetch(
+                    limit=each.limit,
+                    query=_nearest(each.vector, each.using),
+                    filter=edge_filter(each.query_filter),
+                    params=None if each.params is None else _params(each.params),
+                )
+                for each in candidates
+            ]
+            requests = [
+                edge.QueryRequest(limit=most, query=_nearest(vector, using), prefetches=prefetches, with_payload=False)
+                for vector, using in by
+            ]
             found = self._shard.query_batch(edge.QueryBatchRequest(requests))
         return [{_plain(point.id): point.score for point in points} for points in found]
 

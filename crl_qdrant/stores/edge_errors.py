@@ -17,7 +17,10 @@ def translated(action: str) -> Iterator[None]:
         yield
     except CRLError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        # a panic of the engine is no Exception in Python; Ctrl-C is none either, and is not ours
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         text = str(error)
         if "WouldBlock" in text or isinstance(error, BlockingIOError):
             raise LockedError(

@@ -9,6 +9,7 @@ import numpy as np
 import qdrant_edge as edge
 from qdrant_client import models
 
+from crl_qdrant.checks import checked_filter
 from crl_qdrant.errors import FilterError
 
 __all__ = ["edge_filter"]
@@ -20,12 +21,11 @@ def edge_filter(query_filter: models.Filter | None) -> edge.Filter | None:
     Raises:
         FilterError: not a `models.Filter`, or with a condition or a value that Edge does not have.
     """
-    if query_filter is None:
+    wanted = checked_filter(query_filter)
+    if wanted is None:
         return None
-    if not isinstance(query_filter, models.Filter):
-        raise FilterError(f"query_filter is a qdrant_client.models.Filter, got {type(query_filter).__name__}")
     try:
-        return _filter(query_filter)
+        return _filter(wanted)
     except FilterError:
         raise
     except Exception as error:  # Edge's constructors raise bare Exceptions for values out of range

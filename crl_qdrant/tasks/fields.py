@@ -14,6 +14,7 @@ from crl_qdrant.stores import Store
 __all__ = ["checked_field", "write_field"]
 
 _FIELD: Final = re.compile(r"[\w-]+(\.[\w-]+)*")
+_DEEPEST: Final = 16  # parts of a name
 _AT_ONCE: Final = 1000
 
 
@@ -23,9 +24,12 @@ def checked_field(field: str | None) -> str | None:
     Raises:
         InputError: a name that cannot be filtered by.
     """
-    if field is not None and (not isinstance(field, str) or not _FIELD.fullmatch(field) or field == SOURCE_KEY):
+    if field is None:
+        return None
+    if not isinstance(field, str) or not _FIELD.fullmatch(field) or field == SOURCE_KEY or field.count(".") >= _DEEPEST:
         raise InputError(
-            f'field is a name of letters, digits, "_" and "-", or several with "." between them, got {field!r}'
+            f'field is a name of letters, digits, "_" and "-", or up to {_DEEPEST} with "." between them, '
+            f"got {field!r:.99}"
         )
     return field
 

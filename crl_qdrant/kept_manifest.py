@@ -1,0 +1,93 @@
+"""The manifest as this process knows it: read and written by several threads, and changed by other processes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from crl_qdrant.errors import ManifestError
+from crl_qdrant.manifest import Lineage, Manifest
+from crl_qdrant.stores import Store
+
+__all__ = ["KeptManifest", "read_manifest"]
+
+_READS: Final = 3
+
+
+def read_manifest(store: Store, collection: str) -> Manifest:
+    """The manifest that a store has of a collection.
+
+    Raises:
+        ManifestError: as `Manifest.read`.
+        StoreError: it cannot be read.
+    """
+    for _ in range(_READS - 1):
+        try:
+            return Manifest.read(store.metadata(), store.vector_sizes(), collection=collection)
+        except ManifestError:
+            continue  # metadata and vectors are read one after the other, and may have been changed in between
+    return Manifest.read(store.metadata(), store.vector_sizes(), collection=collection)
+
+
+class KeptManifest:
+    """One collection's manifest. Any thread may read it again; one at a time may change it.
+
+    Args:
+        store: where it is.
+        collection: the collection's name, for messages.
+        manifest: as it was just written or read.
+
+    Attributes:
+        manifest: as it is known here.
+    """
+
+    def __init__(self, store: Store, collection: str, manifest: Manifest) -> None:
+        self._store = store
+        self._collection = collection
+        self.manifest = manifest
+        self._read_at = time.monotonic()
+        self._changes = 0  # made here
+        self._lock = threading.Lock()
+
+    def is_older(self, seconds: float) -> bool:
+        """Whether another process may have changed it meanwhile, and it was read longer ago than that."""
+        return self._store.shared and time.monotonic() - self._read_at > seconds
+
+    def refresh(self) -> None:
+        """Read it again, and check it against the vectors that are there.
+
+        Raises:
+            ManifestError: the collection no longer matches it, or has moved to another encoder.
+            StoreError: it cannot be read.
+        """
+        while True:
+            changes = self._changes
+            read = read_manifest(self._store, self._collection)
+            if read.raw != self.manifest.raw:
+                raise ManifestError(
+                    f"collection {self._collection!r} has moved from encoder {self.manifest.encoder!r} to "
+                    f"{read.encoder!r} since it was opened here; open it again"
+                )
+            with self._lock:
+                if changes == self._changes:  # else a writer in another thread is ahead of what was read
+                    self.manifest = read
+                    self._read_at = time.monotonic()
+                    return
+
+    def write(self, entries: Mapping[str, Any]) -> None:
+        """Write entries of the metadata, and read it again."""
+        self._store.update_metadata(entries)
+        with self._lock:
+            self._changes += 1
+        self.refresh()
+
+    def keep(self, lineage: Lineage) -> None:
+        """Write a criterion's entry."""
+        self._store.update_metadata(lineage.to_entry())
+        with self._lock:
+            self._changes += 1
+            lineages: Mapping[str, Lineage] = {**self.manifest.lineages, lineage.current.criterion.name: lineage}
+            self.manifest = replace(self.manifest, lineages=lineages)
