@@ -182,3 +182,15 @@ def test_errors_are_those_of_the_other_collection() -> None:
         await gone.close()
 
     asyncio.run(live())
+
+
+def test_closed_twice_and_used_afterwards(location: Any) -> None:
+    async def use() -> None:
+        products = await AsyncCRLCollection.create("products", location=location, dimension=4)
+        async with products:
+            await products.close()
+        for call in (products.count(), products.search(embedding=np.ones(4))):
+            with pytest.raises(StoreError, match="was closed; open it again"):
+                await call
+
+    asyncio.run(use())

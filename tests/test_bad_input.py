@@ -366,3 +366,85 @@ def test_a_damaged_manifest_is_named(products: CRLCollection) -> None:
         products._store.update_metadata({"crl.criterion.cut": damage})
         with pytest.raises(ManifestError, match="damaged"):
             products.refresh()
+
+
+def test_a_payload_that_is_nested_too_deep(products: CRLCollection) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(123):
+        deep = {"k": deep}
+    report = products.add([10, 11], embeddings=np.ones((2, 4)), payloads=[deep, {"a": [{"b": [1]}]}])
+    assert (report.written, [each.id for each in report.rejected]) == (1, [10])
+    assert "more than 64 deep" in str(report.rejected[0])
+    with pytest.raises(InputError, match="up to 16"):
+        products.cluster(None, 2, field="a." + ".".join("k" * 140))
+
+
+@pytest.mark.parametrize("name", ["𠀀" * 60, "image", "modifier"])
+def test_a_name_that_would_do_harm(products: CRLCollection, name: str) -> None:
+    with pytest.raises(CriterionError, match="at most 160 bytes in UTF-8 and is not 'image' or 'modifier'"):
+        products.define(name, ["red", "green"])
+
+
+def test_a_long_name_in_another_script(tmp_path: Path) -> None:
+    name = "色" * 53
+    shop = CRLCollection.create("shop", location=tmp_path, dimension=4)
+    shop.add(range(9), embeddings=np.random.default_rng(0).normal(size=(9, 4)))
+    for seed in (1, 2):
+        shop.define(Criterion(name, ["赤", "青"], embeddings=np.random.default_rng(seed).normal(size=(2, 4))))
+        shop.materialize(name)
+    shop.optimize()
+    shop.close()
+    assert CRLCollection.open("shop", location=tmp_path).search(like=1, criterion=name).plan.strategy == "named"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"criterion_weight": None},
+        {"criterion_weight": float("inf")},
+        {"criterion_weight": "3"},
+        {"diversity": "x"},
+        {"score_threshold": "x"},
+        {"score_threshold": float("nan")},
+        {"criterion": ["colour"]},
+        {"criterion": {"colour": 10**400}},
+        {"criterion": {"colour": True}},
+        {"group_by": 5},
+        {"group_by": "a..b"},
+        {"group_by": ""},
+        {"search_params": {"hnsw_ef": 4}},
+        {"unlike": 5},
+        {"unlike": iter([])},
+        {"with_payload": [1]},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_an_argument_of_search_that_cannot_be(products: CRLCollection, options: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        products.search(like=1, **options)
+
+
+def test_what_is_as_good_as_a_list_or_a_number(products: CRLCollection) -> None:
+    plain = products.search(like=1, criterion={"colour": 1.0}, unlike=[2])
+    assert products.search(like=1, criterion={"colour": np.float32(1)}, unlike=(each for each in [2])) == plain
+    assert products.add([], embeddings=[]).written == 0
+
+
+def test_other_arguments_that_cannot_be(products: CRLCollection, location: Any) -> None:
+    with pytest.raises(InputError, match="takes a Query object"):
+        products.explain_plan("colour")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="sample must be"):
+        products.estimate_recall("colour", sample=0)
+    with pytest.raises(NotFoundError):
+        products.estimate_recall("cut")
+    for call in (products.criterion, products.drop_criterion, products.representations):
+        with pytest.raises(InputError, match="a criterion's name is a text"):
+            call(["colour"])  # type: ignore[arg-type]
+    for wrong in ({"scan_memory": -1}, {"device": "gpu"}, {"device": None}):
+        with pytest.raises(InputError):
+            CRLCollection.create("other", location=location, dimension=4, **wrong)
+    CRLCollection.create("other", location=location, dimension=4).close()  # nothing was left of those
+    for wrong in ({"scan_memory": -1}, {"device": "gpu"}):
+        with pytest.raises(InputError):
+            CRLCollection.open("other", location=location, **wrong)
+    CRLCollection.open("other", location=location).close()

@@ -7,9 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import by_words, unit
+from fakes import by_words, ColourEncoder, picture, unit
 
-from crl_qdrant import Criterion, CriterionError, CriterionState, CRLCollection, ExistsError, NotFoundError, Query
+from crl_qdrant import (
+    Criterion,
+    CriterionError,
+    CriterionState,
+    CRLCollection,
+    CRLError,
+    ExistsError,
+    Item,
+    NotFoundError,
+    Query,
+)
 from crl_qdrant.definition import context
 
 RNG = np.random.default_rng(8)
@@ -202,3 +212,91 @@ def test_a_batch_whose_vector_goes_away_is_asked_again(products: CRLCollection) 
     found = products.search_batch([Query(embedding=ROWS[0], criterion="fabric", limit=8)] * 2)
     assert calls == [2, 2]
     assert all([hit.score for hit in hits] == expected(NEW) for hits in found)
+
+
+def test_readers_never_set_a_writer_back(products: CRLCollection) -> None:
+    """Readings of the manifest that began before a change are not taken for newer than it."""
+    wrong: list[CRLError] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                products.info()
+            except CRLError as error:
+                wrong.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for each in readers:
+        each.start()
+    try:
+        for _ in range(12):
+            products.define(FABRIC)
+            products.materialize("fabric")
+            products.drop_criterion("fabric")
+    finally:
+        done.set()
+        for each in readers:
+            each.join()
+    assert wrong == []
+
+
+def test_a_reading_from_before_a_change_is_not_kept(products: CRLCollection, monkeypatch: pytest.MonkeyPatch) -> None:
+    products.define(FABRIC)
+    real, reading, go_on = products._store.metadata, threading.Event(), threading.Event()
+
+    def held() -> dict[str, Any]:
+        found = real()
+        if threading.current_thread() is not threading.main_thread() and not reading.is_set():
+            reading.set()
+            go_on.wait(30)
+        return found
+
+    monkeypatch.setattr(products._store, "metadata", held)
+    reader = threading.Thread(target=products.info)
+    reader.start()
+    reading.wait(30)
+    products.materialize("fabric")
+    go_on.set()
+    reader.join()
+    products.ingest([Item(id=900, embedding=ROWS[0])])
+    assert products.info().criteria[0].points == 121
+    assert 900 in [hit.id for hit in products.search(embedding=ROWS[0], criterion="fabric", limit=2)]
+
+
+def test_a_dependent_that_can_no_longer_be_built_stops_no_one(products: CRLCollection) -> None:
+    axes = np.eye(10)
+    products.define(Criterion("lean", list("abc"), embeddings=axes[:3], preset="suppressed"))
+    within = Criterion("wide", list("vwxyz"), embeddings=NEW * ([1] * 3 + [0] * 7))
+    products.define(within)  # nothing of "lean" is left without it
+    products.define(FABRIC)
+    assert {each.name: each.outdated for each in products.info().criteria} == {
+        "lean": True,
+        "wide": False,
+        "fabric": False,
+    }
+    products.drop_criterion("wide")
+    assert set(products.criteria) == {"lean", "fabric"}
+
+
+def test_new_options_are_for_the_words_that_were_given_last(location: Any) -> None:
+    products = CRLCollection.create("coloured", location=location, encoder=ColourEncoder())
+    products.add([1], [picture("red")])
+    products.define("tone", ["red", "green", "blue"])
+    products.materialize("tone")
+    products.define("tone", ["white", "black", "red", "yellow"])
+    kept = products.define("tone", preset="paper")
+    assert kept.words == ("white", "black", "red", "yellow")
+    assert products.criterion("tone").words == ("red", "green", "blue")
+
+
+def test_what_is_built_next_follows_what_it_suppresses(products: CRLCollection) -> None:
+    products.define(FABRIC)
+    products.define(Criterion("cut", list("vwxyz"), embeddings=NEW, suppress=["fabric"], suppress_rank=1))
+    products.materialize("cut")
+    products.define(Criterion("cut", list("vwxyz"), embeddings=NEW, suppress=["fabric"], suppress_rank=2))
+    products.define(Criterion("fabric", list("abcd"), embeddings=OLD[:4]))
+    products.materialize("cut")
+    info = next(each for each in products.info().criteria if each.name == "cut")
+    assert (info.outdated, info.pending) == (False, False)
+    assert products.materialize("cut") == 0

@@ -196,3 +196,19 @@ def test_another_process_that_has_it_open_is_told() -> None:
     products.migrate(Newer(), image_of)
     with pytest.raises(ManifestError, match=r"has moved from encoder 'colours' to 'newer'.*open it again"):
         reader.refresh()
+
+
+def test_points_that_lacked_an_embedding_get_the_criteria_too(location: Any) -> None:
+    products = made(location, "products", ColourEncoder())
+    broken = [n for n in PICTURES if n < 3]
+    shown = {n: rgb for n, rgb in PICTURES.items() if n not in broken}
+
+    def some(point: Any, payload: Any) -> Any:
+        return image_of(point, payload) if point in shown else b"no picture"
+
+    assert len(products.migrate(Newer(), some, on_error="skip").rejected) == 3
+    assert products.info().criteria[0].points == 57
+    mended = products.migrate(Newer(), image_of)
+    assert (mended.left, mended.done) == (0, True)
+    assert {each.name: each.points for each in products.info().criteria}["colour"] == 60
+    assert products.search(picture(PICTURES[1]), criterion="colour", limit=1)[0].id == 1

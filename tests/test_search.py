@@ -548,3 +548,114 @@ def test_what_another_process_did_to_a_criterion_is_seen_in_time(monkeypatch: py
     theirs.add([777], embeddings=ROWS[:1])
     assert ours.products.info().criteria[1].points == NUMBER + 1
     client.close()
+
+
+@pytest.fixture(params=["edge", "client"])
+def half(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Shop]:
+    """One criterion materialised, the other not."""
+    client = QdrantClient(":memory:")
+    made = Shop(tmp_path if request.param == "edge" else client, "half", materialized=False)
+    made.products.materialize("fabric")
+    yield made
+    made.products.close()
+    client.close()
+
+
+@pytest.mark.parametrize(
+    "criterion", [{"fabric": 1.0, "cut": -0.5}, {"cut": -1.0}, {None: 1.0, "cut": -0.5}, {"fabric": -1.0, "cut": 1.0}]
+)
+def test_several_criteria_of_which_some_have_no_named_vector(half: Shop, criterion: dict[Any, float]) -> None:
+    whole = half.products.search(like=1, criterion=criterion, limit=5)
+    assert len(whole) == 5
+    assert not whole.plan.exact
+    for hit in whole:
+        for name in criterion:
+            wanted = cosines(name, ROWS[1], ROWS[hit.id][None])[0]
+            assert hit.scores[name or "image"] == pytest.approx(wanted, abs=2e-3)
+    half.products.materialize("cut")
+    named = half.products.search(like=1, criterion=criterion, limit=5)
+    assert [hit.id for hit in named] == [hit.id for hit in whole]
+
+
+def test_rerank_takes_what_search_takes(half: Shop) -> None:
+    products, ids = half.products, range(40)
+    best = products.rerank(None, ids, embedding=ROWS[3], criterion="cut")
+    assert [hit.score for hit in best] == sorted((hit.score for hit in best), reverse=True)
+    least = best[9].score
+    above = products.rerank(None, ids, embedding=ROWS[3], criterion="cut", score_threshold=least)
+    assert [hit.id for hit in above] == [hit.id for hit in best[:10]]
+    third = products.rerank(None, ids, embedding=ROWS[3], criterion="cut", query_filter=THIRD[1])
+    assert [hit.id for hit in third] == [hit.id for hit in best if hit.id % 3 == 1]
+    assert {1, 2}.isdisjoint(hit.id for hit in products.rerank(None, [1, 2, 3], like=1, unlike=[2], criterion="cut"))
+    spread = products.rerank(None, ids, embedding=ROWS[3], criterion="cut", diversity=0.9)
+    assert {hit.id for hit in spread} == set(ids)
+    assert [hit.id for hit in spread] != [hit.id for hit in best]
+    with pytest.raises(InputError, match="limit must be a whole number and at least 1"):
+        products.rerank(None, ids, embedding=ROWS[3], limit=0)
+    with pytest.raises(InputError, match="candidates is a list"):
+        products.rerank(None, None, embedding=ROWS[3])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("options", [{"criterion": {"fabric": 1.0, None: 1.0}}, {"diversity": 0.5}])
+def test_pages_neither_overlap_nor_leave_out(half: Shop, options: dict[str, Any]) -> None:
+    whole = half.products.search(embedding=ROWS[0], limit=10, **options)
+    pages = [half.products.search(embedding=ROWS[0], limit=10, offset=start, **options) for start in range(0, 50, 10)]
+    found = [hit.id for page in pages for hit in page]
+    assert len(set(found)) == len(found) == 50
+    assert found[:10] == [hit.id for hit in whole]
+
+
+def test_a_batch_may_be_a_generator(half: Shop) -> None:
+    queries = [Query(embedding=ROWS[n], criterion="cut") for n in range(3)]
+    assert half.products.search_batch(each for each in queries) == half.products.search_batch(queries)
+    with pytest.raises(InputError, match="queries is a list"):
+        half.products.search_batch(None)  # type: ignore[arg-type]
+
+
+def test_what_is_usual_is_known_anew_after_deletes_and_overwrites(half: Shop) -> None:
+    products = half.products
+    for change in (lambda: products.delete(range(20, 150)), lambda: half.put({n: ROWS[149 - n] for n in range(15)})):
+        before = products.describe(like=1, criterion="cut")
+        change()
+        now = products.describe(like=1, criterion="cut")
+        products.refresh()
+        assert before != now == products.describe(like=1, criterion="cut")
+    products.delete(range(20))
+    with pytest.raises(InputError, match="holds no item yet"):
+        products.describe(embedding=ROWS[0], criterion="cut")
+
+
+def test_the_scan_is_let_go_of_when_it_grows_too_large(tmp_path: Any) -> None:
+    limit = 200 * DIMENSION * 2
+    shop = Shop(tmp_path, "growing", materialized=False, scan_memory=limit)
+    assert shop.products.search(embedding=ROWS[0], criterion="cut").plan.strategy == "scan"
+    shop.put({1000 + n: row for n, row in enumerate(ROWS)})
+    assert shop.products.search(embedding=ROWS[0], criterion="cut").plan.strategy == "rerank"
+
+
+def test_groups_are_of_equal_values_and_no_others(tmp_path: Any) -> None:
+    products = CRLCollection.create("odd", location=tmp_path, dimension=DIMENSION)
+    values = [True, 1, 1.0, "1", [1], "[1]", {"a": 1, "b": 2}, {"b": 2, "a": 1}, None]
+    payloads = [{"kind": value, "in": {"a.b": value}} for value in values]
+    products.add(range(len(values)), embeddings=ROWS[: len(values)], payloads=payloads)
+    for key in ("kind", 'in."a.b"'):
+        hits = products.search(embedding=ROWS[0], limit=20, group_by=key)
+        assert sorted(map(repr, (hit.group for hit in hits)))[:3] == sorted(["'1'", "'[1]'", "1"])[:3]
+        assert len(hits) == 7
+    with pytest.raises(InputError, match="a field's name is like brand"):
+        products.search(embedding=ROWS[0], group_by="list[].kind")
+
+
+def test_representations_are_those_of_now(tmp_path: Any) -> None:
+    client = QdrantClient(":memory:")
+    shop = Shop(client, "shared", materialized=True)
+    other = CRLCollection.open("shared", location=client)
+    shop.products.define(Criterion("cut", list("abcde"), embeddings=TEXTS["fabric"], **OPTIONS["cut"]))
+    shop.products.materialize("cut")
+    ids, rows = other.representations("cut")
+    assert len(ids) == NUMBER
+    np.testing.assert_allclose(rows, shop.products.representations("cut")[1])
+    shop.products.drop_criterion("cut")
+    with pytest.raises(NotFoundError):
+        other.representations("cut")
+    client.close()

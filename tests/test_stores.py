@@ -7,12 +7,29 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 from qdrant_client import models, QdrantClient
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 
 from crl_qdrant import ExistsError, FilterError, InputError, LockedError, NotFoundError, StoreError
 from crl_qdrant.stores import create_store, open_store, Store, VectorQuery
+from crl_qdrant.stores.edge_errors import translated
+
+
+class GrpcError(grpc.RpcError):
+    """As a call by gRPC raises it."""
+
+    def __init__(self, status: grpc.StatusCode, text: str) -> None:
+        self.status, self.text = status, text
+
+    def code(self) -> grpc.StatusCode:
+        return self.status
+
+    def details(self) -> str:
+        return self.text
+
 
 KEY = "550e8400-e29b-41d4-a716-446655440000"
 ROWS = np.random.default_rng(1).normal(size=(8, 4)).astype(np.float32)
@@ -285,3 +302,59 @@ def test_what_is_no_location(location: object) -> None:
 def test_a_server_that_is_not_there_is_said_so() -> None:
     with pytest.raises(StoreError, match="cannot be reached"):
         open_store("http://127.0.0.1:9", "products")
+
+
+def test_a_panic_of_the_engine_is_an_error_of_the_store() -> None:
+    panic = type("PanicException", (BaseException,), {})
+    with pytest.raises(StoreError, match="counting points: index out of bounds"), translated("counting points"):
+        raise panic("index out of bounds")
+    with pytest.raises(KeyboardInterrupt), translated("counting points"):
+        raise KeyboardInterrupt
+
+
+def test_metadata_that_are_damaged_leave_nothing_open(tmp_path: Path) -> None:
+    create_store(tmp_path, "products", {"image": 4}, {"a": 1}).close()
+    file = tmp_path / "products" / "metadata.json"
+    good = file.read_text()
+    for content in ("[1]", "{"):
+        file.write_text(content)
+        with pytest.raises(StoreError):
+            open_store(tmp_path, "products")
+    file.write_text(good)
+    assert open_store(tmp_path, "products").metadata() == {"a": 1}
+
+
+def test_a_server_that_is_not_there_by_grpc() -> None:
+    client = QdrantClient(url="http://127.0.0.1:1", prefer_grpc=True, check_compatibility=False, timeout=2)
+    with pytest.raises(StoreError, match="opening the collection: the Qdrant server cannot be reached"):
+        open_store(client, "products")
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("raised", "match"),
+    [
+        (ResourceExhaustedResponse("too many requests", 7), "too many requests"),
+        (GrpcError(grpc.StatusCode.UNAUTHENTICATED, "no key"), "refused the key"),
+        (GrpcError(grpc.StatusCode.INTERNAL, "it broke"), "counting points: it broke"),
+    ],
+)
+def test_what_a_server_refuses_is_an_error_of_the_store(
+    raised: Exception, match: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise raised
+
+    client = QdrantClient(":memory:")
+    store = create_store(client, "products", {"image": 4}, {})
+    monkeypatch.setattr(client, "count", refuse)
+    with pytest.raises(StoreError, match=match):
+        store.count()
+    client.close()
+
+
+def test_a_url_in_capitals_is_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match="cannot be reached"):
+        create_store("HTTP://127.0.0.1:1", "products", {"image": 4}, {})
+    assert not list(tmp_path.iterdir())
