@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from numbers import Real
 from operator import index
@@ -35,11 +36,13 @@ def finite_number(name: str, value: Any) -> float:
     Raises:
         InputError: no number, or infinite or NaN.
     """
+    if type(value) is float and -math.inf < value < math.inf:  # nearly always, and a search has several
+        return value
     try:
-        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else float("nan")
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
     except OverflowError:
-        number = float("inf")
-    if not abs(number) < float("inf"):
+        number = math.inf
+    if not abs(number) < math.inf:
         raise InputError(f"{name} must be a number, got {value!r:.80}")
     return number
 

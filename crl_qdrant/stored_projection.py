@@ -83,8 +83,8 @@ class StoredProjection:
     def similarities(self, embeddings: Rows) -> Rows:
         """Conditional representations without the sharpened form: rows of I·P + b at unit length, [N, r]."""
         kind = embeddings.dtype
-        with np.errstate(invalid="ignore"):  # raised by some matrix kernels for lanes that are no part of the answer
-            rows: Rows = embeddings @ self.matrix.astype(kind, copy=False) + self.offset.astype(kind, copy=False)
+        # dot: @ asks the processor's flags, which some matrix kernels set for lanes that are no part of the answer
+        rows: Rows = np.dot(embeddings, self.matrix.astype(kind, copy=False)) + self.offset.astype(kind, copy=False)
         # what is left of an embedding that is orthogonal to all words is rounding, not a direction
         return unit_or_zero(rows, _NOTHING * self.scale)
 

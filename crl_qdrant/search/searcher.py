@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -172,7 +171,8 @@ class Searcher:
 
     def _finished(self, hits: list[Hit], asked: Asked, candidates: int, started: float, resolved: float) -> Hits:
         seconds = {"query": resolved - started, "search": time.perf_counter() - resolved}
-        return Hits(hits, replace(asked.plan, candidates=candidates, seconds=seconds))
+        plan = asked.plan  # not by `replace`, which a search would notice
+        return Hits(hits, Plan(plan.strategy, plan.exact, plan.reason, candidates, seconds))
 
 
 def _wanted(found: list[tuple[PointId, float]], asked: Asked) -> list[tuple[PointId, float]]:
@@ -187,6 +187,6 @@ def _engine_hits(asked: Asked, points: list[Scored]) -> list[Hit]:
     name = asked.main.space.name
     hits = []
     for point in points:
-        score = min(point.score, 1.0)  # but for the engine's rounding
+        score = point.score if point.score < 1.0 else 1.0  # the engine rounds above it
         hits.append(Hit(point.id, score, point.payload, {name: score}))
     return hits
