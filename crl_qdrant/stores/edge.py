@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -122,16 +123,15 @@ class EdgeStore:
             self._change_vectors(f"dropping the named vector {name}", edge.UpdateOperation.delete_vector_name(name))
 
     def upsert(self, ids: Sequence[PointId], vectors: Mapping[str, Float32Array], payloads: Sequence[Payload]) -> None:
-        # Edge takes float32 rows as they are, twice as fast as lists; its type stubs know lists only
-        rows = cast("dict[str, list[list[float]]]", vectors)
+        # a row at a time: its numbers are gone before they leave the processor's cache, which is half of the time
         points = [
-            edge.Point(point_id, {name: each[index] for name, each in rows.items()}, payloads[index])
+            edge.Point(point_id, {name: rows[index].tolist() for name, rows in vectors.items()}, payloads[index])
             for index, point_id in enumerate(ids)
         ]
         self._update("writing points", edge.UpdateOperation.upsert_points(points))
 
     def update_vectors(self, ids: Sequence[PointId], name: str, rows: Float32Array) -> None:
-        vectors = [edge.PointVectors(point_id, {name: row}) for point_id, row in zip(ids, rows, strict=True)]
+        vectors = [edge.PointVectors(point_id, {name: row.tolist()}) for point_id, row in zip(ids, rows, strict=True)]
         self._update(f"writing the named vector {name}", edge.UpdateOperation.update_vectors(vectors))
 
     def set_payload(self, ids: Sequence[PointId], payloads: Sequence[Payload], *, key: str | None) -> None:
@@ -192,7 +192,7 @@ class EdgeStore:
         wanted = edge_filter(query_filter)
         conditions = edge.Filter(must=[present] if wanted is None else [present, wanted])
         for points in self._pages(conditions, batch_size, with_vector=[vector]):
-            yield [_plain(p.id) for p in points], np.array([_vector(p, vector) for p in points], dtype=np.float32)
+            yield [_plain(p.id) for p in points], _rows(points, vector)
 
     def scroll_ids(self, query_filter: models.Filter | None = None) -> Iterator[list[PointId]]:
         for points in self._pages(edge_filter(query_filter), 10_000, with_vector=False):
@@ -257,7 +257,7 @@ def _request(query: VectorQuery) -> edge.QueryRequest:
 
 
 def _nearest(vector: Float32Array, using: str) -> edge.Query:
-    return edge.Query.Nearest(cast("list[float]", vector), using=using)
+    return edge.Query.Nearest(vector.tolist(), using=using)
 
 
 def _params(params: models.SearchParams) -> edge.SearchParams:
@@ -279,6 +279,14 @@ def _params(params: models.SearchParams) -> edge.SearchParams:
 
 def _plain(point_id: int | str | uuid.UUID) -> PointId:
     return str(point_id) if isinstance(point_id, uuid.UUID) else point_id
+
+
+def _rows(points: Sequence[edge.Record], name: str) -> Float32Array:
+    """The vectors [n, size] of points that have them."""
+    lists = (cast("list[float]", _vector(point, name)) for point in points)
+    # packed one by one, which takes half as long as an array of all the lists: see `upsert`
+    packed = bytearray().join(struct.pack(f"{len(each)}f", *each) for each in lists)
+    return np.frombuffer(packed, dtype=np.float32).reshape(len(points), -1)
 
 
 def _vector(point: edge.Record, name: str) -> list[float] | None:

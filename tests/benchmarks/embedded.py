@@ -74,7 +74,7 @@ def bare_shard(folder: Path, rows: np.ndarray, batch: int) -> tuple[edge.EdgeSha
     def write() -> None:
         for start in range(0, len(rows), batch):
             part = enumerate(rows[start : start + batch], start=start)
-            points = [edge.Point(n, {"image": row}, {"n": n}) for n, row in part]
+            points = [edge.Point(n, {"image": row.tolist()}, {"n": n}) for n, row in part]
             shard.update(edge.UpdateOperation.upsert_points(points))
 
     return shard, rate(len(rows), write)
@@ -95,7 +95,7 @@ def bare_backfill(
     def write() -> None:
         for start in range(0, len(vectors), batch):
             part = enumerate(vectors[start : start + batch], start=start)
-            updates = [edge.PointVectors(n, {"crl_c0": vector}) for n, vector in part]
+            updates = [edge.PointVectors(n, {"crl_c0": vector.tolist()}) for n, vector in part]
             shard.update(edge.UpdateOperation.update_vectors(updates))
 
     def read_project_write() -> None:
