@@ -57,7 +57,8 @@ def find_reader(source: Path) -> CatalogReader:
     points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
     if not points:
         raise MissingPackageError(
-            'no catalogue reader is installed: pip install "crl-qdrant-catalogs" reads CSV, TSV and folders'
+            'no catalogue reader is installed: pip install "crl-qdrant[catalogs]" reads CSV, TSV and folders; '
+            "in a checkout, pip install connectors/catalogs"
         )
     for point in points:
         reader: CatalogReader = point.load()

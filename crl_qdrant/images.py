@@ -81,7 +81,10 @@ def _source(image: str | PathLike[str] | bytes) -> Path | io.BytesIO:
             raise ImageError("the image is empty: no bytes")
         return io.BytesIO(image)
     if not isinstance(image, (str, PathLike)):
-        raise ImageError(f"an image is a path, bytes or a PIL image, got {type(image).__name__}")
+        raise ImageError(
+            f"an image is a path, bytes or a PIL image, got {type(image).__name__}; "
+            "PIL.Image.fromarray makes one of an array"
+        )
     if isinstance(image, str) and image.startswith(("http://", "https://")):
         raise ImageError(f"{image} is a URL; download it and pass its bytes")
     path = Path(image)

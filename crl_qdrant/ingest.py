@@ -41,6 +41,7 @@ class _Prepared:
     image: Any
     embedding: Float32Array | None
     key: str | None
+    replaces: bool  # a stored point
 
 
 _Outcome: TypeAlias = "_Prepared | CRLError | None"  # None: the item is stored already
@@ -169,7 +170,7 @@ class Writer:
         image = None
         if embedding is None and item.image is not None:
             image = self._encoder.preprocess(decode(item.image))
-        return _Prepared(claim, payload, image, embedding, item.key)
+        return _Prepared(claim, payload, image, embedding, item.key, replaces=stored is not None and claim in stored)
 
     def _write_batch(
         self, batch: list[tuple[Item, Future[_Outcome] | _Outcome]], report: Report, on_error: OnError
@@ -220,6 +221,7 @@ class Writer:
         self._store.upsert(ids, vectors, [each.payload for each in ready])
         self._on_written(ids, embeddings)
         report.written += len(ready)
+        report.replaced += sum(each.replaces for each in ready)
         return stop
 
 

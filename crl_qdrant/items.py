@@ -50,8 +50,16 @@ class Rejected:
 
 @dataclass(slots=True)
 class Report:
-    """What became of the items: how many were written, how many were there already, and which were rejected."""
+    """What became of the items.
+
+    Attributes:
+        written: how many were written.
+        unchanged: how many were stored already with the same content; `ingest` looks.
+        rejected: which were not written, and why.
+        replaced: how many of those written took a stored point's place, its payload too; `ingest` looks.
+    """
 
     written: int = 0
     unchanged: int = 0
     rejected: list[Rejected] = field(default_factory=list)
+    replaced: int = 0

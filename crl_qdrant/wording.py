@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import Any, Final
 
 from crl_qdrant.criterion import Criterion
 from crl_qdrant.definition import embedded_words
 from crl_qdrant.encoders.bound import BoundEncoder
-from crl_qdrant.errors import InputError
-from crl_qdrant.vocabulary import LanguageModel, packaged_words, WordSource
+from crl_qdrant.errors import InputError, MissingPackageError, VocabularyError
+from crl_qdrant.vocabulary import LanguageModel, packaged_names, packaged_words, WordSource
 
 __all__ = ["worded"]
 
@@ -55,11 +56,25 @@ def worded(
     packaged = packaged_words(name) if words is None and domain is None else None
     if packaged is not None:
         return Criterion(name, packaged[:n_words], prompt=prompt, preset=preset or "default", **options)
-    source = words if words is not None else LanguageModel()
+    source = words if words is not None else _language_model(name, asked_for=domain is not None or anew)
     answered = Criterion(
         name, source(name, n_words=n_words, domain=domain), prompt=prompt, preset=preset or "default", **options
     )
     return _without_twins(answered, encoder) if encoder.exists else answered
+
+
+def _language_model(name: str, *, asked_for: bool) -> LanguageModel:
+    """A language model; where it cannot be had and nobody asked for one, the error begins with the missing words."""
+    try:
+        return LanguageModel()
+    except (MissingPackageError, VocabularyError) as error:
+        if asked_for:
+            raise
+        near = difflib.get_close_matches(name, packaged_names(), n=3, cutoff=0.5)
+        meant = f" (there is {', '.join(near)})" if near else ""
+        raise type(error)(
+            f"no words are packaged for {name!r}{meant}; give words, or have a language model asked: {error}"
+        ) from error
 
 
 def _without_twins(criterion: Criterion, encoder: BoundEncoder) -> Criterion:

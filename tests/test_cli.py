@@ -286,3 +286,70 @@ def test_grouping_tagging_and_heads(crl: Run, tmp_path: Path) -> None:
         "error: bad.csv needs columns id (or key) and label; it has name, label\n"
     )
     assert "gone.csv cannot be read" in crl("train-head", "kind", "--labels", "gone.csv")[2]
+
+
+def test_several_criteria_with_weights(crl: Run, catalog: Path) -> None:
+    ingest(crl, "--encoder", "demo")
+    for name, words in (("colour", ["red", "blue", "green"]), ("silhouette", ["hat", "mug", "dress"])):
+        crl("criteria", "add", name, *words)
+    asked = ["search", "--like", 1, "--json", "-n", 3]
+    status, out, _ = crl(*asked, "-c", "colour", "-c", "silhouette=-0.5")
+    found = [hit["id"] for hit in json.loads(out)]
+    with CRLCollection.open("products", location="data") as products:
+        wanted = products.search(like=1, criterion={"colour": 1.0, "silhouette": -0.5}, limit=3)
+    assert (status, found) == (0, [hit.id for hit in wanted])
+    for wrong in (["-c", "colour=much"], ["-c", "colour", "-c", "colour=2"]):
+        status, _, err = crl(*asked, *wrong)
+        assert (status, "NAME or NAME=WEIGHT" in err) == (1, True)
+    status, _, err = crl("search", "-c", "colour")
+    assert (status, "an image file, --like KEY, --text TEXT" in err) == (1, True)
+    status, _, err = crl("search", "--like", "SKU-9")
+    assert (status, "has no item 'SKU-9'" in err) == (1, True)
+
+
+def test_a_field_within_another_is_shown(crl: Run, tmp_path: Path) -> None:
+    with CRLCollection.create("products", location=tmp_path / "data", dimension=4) as products:
+        products.add([1, 2], embeddings=np.eye(4)[:2], payloads=[{}, {"crl": {"colour": "dark red"}, "a.b": "dotted"}])
+    _, out, _ = crl("search", "--like", 1, "--field", "crl.colour")
+    assert "dark red" in out
+    _, out, _ = crl("search", "--like", 1)
+    assert "dotted" in out
+
+
+def test_what_is_written_again_is_said(crl: Run, catalog: Path) -> None:
+    ingest(crl, "--encoder", "demo")
+    assert "0 written, 12 unchanged" in ingest(crl)[1]
+    status, out, _ = crl("ingest", "photos")
+    assert (status, "12 written (12 in the place of stored ones)" in out) == (0, True)
+    status, out, _ = crl("delete", 1, 2, "SKU-9")
+    assert (status, out) == (0, "2 deleted\n")
+    assert json.loads(crl("delete", 3, "--json")[1]) == {"deleted": 1}
+
+
+def test_one_wrong_argument_is_said_once(crl: Run, catalog: Path) -> None:
+    np.save("vectors.npy", np.eye(13))
+    status, _, err = crl("ingest", "photos", "--embeddings", "vectors.npy", "--encoder", "demo")
+    assert (status, "photos is a folder; give a table" in err) == (1, True)
+    rows = ["ingest", "catalog.csv", "--id-column", "sku", "--embeddings", "vectors.npy"]
+    status, _, err = crl(*rows, "--encoder", "demo")
+    assert (status, "gives 128 dimensions, not 13" in err, Path("data/products").exists()) == (1, True, False)
+    assert crl(*rows)[0] == 0
+    status, _, err = ingest(crl)
+    assert status == 1
+    status, _, err = crl("ingest", "photos")
+    assert (status, "has no encoder for pictures" in err, err.count("\n")) == (1, True, 1)
+    np.save("vectors.npy", np.ones((13, 5)))
+    status, _, err = crl(*rows)
+    assert (status, "has 5 columns" in err, err.count("\n")) == (1, True, 1)
+
+
+def test_a_name_without_words_is_answered_by_names_that_have_some(
+    crl: Run, catalog: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    ingest(crl, "--encoder", "demo")
+    status, _, err = crl("criteria", "add", "couleur")
+    assert status == 1
+    assert err.startswith("error: no words are packaged for 'couleur' (there is colour")
+    status, out, _ = crl("criteria", "packaged")
+    assert (status, "colour" in out.split(), len(out.split())) == (0, True, 45)

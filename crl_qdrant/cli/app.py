@@ -9,7 +9,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from crl_qdrant import __version__
-from crl_qdrant.cli import criteria, demo, evaluate, info, ingest, insight, migrate, search, tasks
+from crl_qdrant.cli import criteria, delete, demo, evaluate, info, ingest, insight, migrate, search, tasks
 from crl_qdrant.errors import CRLError
 
 __all__ = ["app", "main"]
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("ingest")(ingest.ingest)
+app.command("delete")(delete.delete)
 app.command("search")(search.search)
 criteria.app.command("inspect")(insight.inspect)
 criteria.app.command("tag")(insight.tag)

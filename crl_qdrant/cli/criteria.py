@@ -11,10 +11,11 @@ import typer
 
 from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection, print_json, say_if_pending
 from crl_qdrant.errors import CriterionError
+from crl_qdrant.options import PRESETS
 
 __all__ = ["app", "materialize"]
 
-app = typer.Typer(help="Define, list and show criteria.", no_args_is_help=True)
+app = typer.Typer(help="Define criteria, look into them, tag items by them, compare options.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The criterion's name.")]
 
@@ -30,7 +31,7 @@ def add(
     prompt: Annotated[
         list[str] | None, typer.Option(help="The sentence a word is embedded in, {} for the word; may be repeated.")
     ] = None,
-    preset: Annotated[str | None, typer.Option(help='How words become a projection; "paper" is R = I Tᵀ.')] = None,
+    preset: Annotated[str | None, typer.Option(help=f"How words become a projection: {', '.join(PRESETS)}.")] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", help="One option, as in sharpen=0.5; may be repeated.")
     ] = None,
@@ -97,6 +98,14 @@ def list_criteria(location: Location = "./data", collection: Collection = "produ
         )
         table.add_row(each.name, str(len(each.words)), str(each.rank), state, str(each.points))
     Console().print(table)
+
+
+@app.command("packaged")
+def packaged() -> None:
+    """List the names that words are packaged for."""
+    from crl_qdrant import packaged_names
+
+    typer.echo("\n".join(packaged_names()))
 
 
 @app.command("show")

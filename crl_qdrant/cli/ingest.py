@@ -50,6 +50,8 @@ def ingest(
         )
     from crl_qdrant.catalogs import CatalogOptions, find_reader
 
+    if embeddings is not None and source.is_dir():
+        raise InputError(f"--embeddings are in the order of a table's rows, and {source} is a folder; give a table")
     items = find_reader(source).read(source, CatalogOptions(images, id_column, image_column))
     vectors = None if embeddings is None else _load(embeddings)
     total = len(items) if isinstance(items, Sized) else None
@@ -62,6 +64,14 @@ def ingest(
     with _open_or_create(
         collection, location, encoder, device, None if vectors is None else vectors.shape[1]
     ) as products:
+        held = products.info()
+        if vectors is not None and vectors.shape[1] != held.dimension:
+            raise EmbeddingError(
+                f"{embeddings} has {vectors.shape[1]} columns, and the embeddings of collection {collection!r} have "
+                f"{held.dimension} dimensions"
+            )
+        if vectors is None and held.encoder is None:
+            raise InputError(f"collection {collection!r} has no encoder for pictures; bring --embeddings FILE.npy")
         report = products.ingest(
             items, total=total, batch_size=batch_size, on_error="raise" if stop_on_error else "skip"
         )
@@ -71,12 +81,14 @@ def ingest(
         print_json(
             {
                 "written": report.written,
+                "replaced": report.replaced,
                 "unchanged": report.unchanged,
                 "rejected": [{"id": each.id, "key": each.key, "reason": str(each.error)} for each in report.rejected],
             }
         )
     else:
-        typer.echo(f"{report.written} written, {report.unchanged} unchanged, {len(report.rejected)} rejected")
+        anew = f" ({report.replaced} in the place of stored ones)" if report.replaced else ""
+        typer.echo(f"{report.written} written{anew}, {report.unchanged} unchanged, {len(report.rejected)} rejected")
     if report.rejected and not report.written and not report.unchanged:
         raise typer.Exit(1)  # nothing at all was of use
 
@@ -95,8 +107,7 @@ def _open_or_create(
                 "--encoder demo, --encoder open_clip:<model>/<pretrained>, --encoder transformers:<repository>, "
                 "or --embeddings FILE.npy"
             ) from None
-        size = None if encoder is not None else dimension
-        return CRLCollection.create(collection, location=location, encoder=encoder, dimension=size, device=device)
+        return CRLCollection.create(collection, location=location, encoder=encoder, dimension=dimension, device=device)
 
 
 def _load(path: Path) -> Float32Array:

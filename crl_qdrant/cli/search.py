@@ -7,12 +7,13 @@ from typing import Annotated, TYPE_CHECKING
 import typer
 
 from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection, print_json
-from crl_qdrant.errors import InputError
+from crl_qdrant.errors import InputError, NotFoundError
 
 if TYPE_CHECKING:
     from qdrant_client import models
 
     from crl_qdrant import Hit
+    from crl_qdrant.points import Payload
 
 __all__ = ["search"]
 
@@ -22,13 +23,16 @@ def search(
     like: Annotated[str | None, typer.Option(help="Instead of an image: the id or key of a stored item.")] = None,
     text: Annotated[str | None, typer.Option(help="Instead of an image: a text.")] = None,
     criterion: Annotated[
-        str | None, typer.Option("--criterion", "-c", help="In which respect; without it, overall.")
+        list[str] | None,
+        typer.Option("--criterion", "-c", help="In which respect; several as NAME or NAME=WEIGHT; none: overall."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many hits.")] = 10,
     where: Annotated[
         list[str] | None, typer.Option(help="FIELD=VALUE that the payload must match; may be repeated.")
     ] = None,
-    field: Annotated[list[str] | None, typer.Option(help="Payload field to show; may be repeated.")] = None,
+    field: Annotated[
+        list[str] | None, typer.Option(help="Payload field to show, such as brand or crl.colour; may be repeated.")
+    ] = None,
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
@@ -37,20 +41,42 @@ def search(
     """Find the items most like an image, a stored item or a text."""
     from crl_qdrant import id_of_key
 
+    if sum(each is not None for each in (image, like, text)) != 1:
+        raise InputError("give one of: an image file, --like KEY, --text TEXT")
     with open_collection(collection, location, device) as products:
-        hits = products.search(
-            image,
-            like=None if like is None else id_of_key(like),
-            text=text,
-            criterion=criterion,
-            limit=limit,
-            query_filter=_filter(where or []),
-            with_payload=field or True,
-        )
+        point = None if like is None else id_of_key(like)
+        try:
+            hits = products.search(
+                image,
+                like=point,
+                text=text,
+                criterion=_criterion(criterion or []),
+                limit=limit,
+                query_filter=_filter(where or []),
+                with_payload=field or True,
+            )
+        except NotFoundError as error:
+            if like is None or str(point) not in str(error):
+                raise
+            raise NotFoundError(f"collection {collection!r} has no item {like!r} with an image embedding") from error
     if as_json:
         print_json([{"id": hit.id, "score": hit.score, "payload": hit.payload} for hit in hits])
     else:
         _print_table(hits, field)
+
+
+def _criterion(given: list[str]) -> str | dict[str, float] | None:
+    """What `search` takes: a name, or several with their weights."""
+    if len(given) < 2 and not any("=" in each for each in given):
+        return given[0] if given else None
+    weights: dict[str, float] = {}
+    for each in given:
+        name, found, weight = each.partition("=")
+        number = _number(weight) if found else 1.0
+        if number is None or name in weights:
+            raise InputError(f"--criterion takes NAME or NAME=WEIGHT, each name once, got {each!r}")
+        weights[name] = number
+    return weights
 
 
 def _filter(where: list[str]) -> models.Filter | None:
@@ -96,7 +122,15 @@ def _print_table(hits: list[Hit], fields: list[str] | None) -> None:
     table = Table("score", "point", *columns)
     for hit in hits:
         # texts as they are: what looks like rich's markup in a product's title is the title
-        values = [Text(str((hit.payload or {}).get(column, ""))) for column in columns]
+        values = [Text(_shown(hit.payload or {}, column, named=fields is not None)) for column in columns]
         table.add_row(f"{hit.score:.4f}", str(hit.id), *values)
     # in a pipe nothing is cut: what reads it has no width
     Console(width=None if sys.stdout.isatty() else 10_000).print(table)
+
+
+def _shown(payload: Payload, column: str, *, named: bool) -> str:
+    from crl_qdrant.points import at_path
+
+    # a column that was not asked for is a key as it is, whatever it looks like
+    value = at_path(payload, column) if named else payload.get(column)
+    return "" if value is None else str(value)

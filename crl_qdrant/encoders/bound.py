@@ -71,8 +71,8 @@ class BoundEncoder:
                 return self._encoder
             if self._name is None:
                 raise EncoderError(
-                    f"collection {self._collection!r} has no encoder, so it cannot {purpose}; pass embeddings, "
-                    "or create a collection with encoder=…"
+                    f"collection {self._collection!r} has no encoder, so it cannot {purpose}; pass embeddings (a "
+                    "criterion's: Criterion(name, words, embeddings=…)), or create a collection with an encoder"
                 )
             try:
                 self._encoder = load_encoder(self._name, device=self._device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +15,9 @@ from crl_qdrant_catalogs.pictures import as_text, IMAGE_ENDINGS, is_file
 __all__ = ["TABLE", "TableReader"]
 
 _INTEGER: Final = r"^-?(0|[1-9]\d*)$"
+_URL: Final = re.compile(r"https?://", re.IGNORECASE)
 _NUMBER: Final = r"^(-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|NaN|nan)$"
-_SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
+_ENDINGS: Final = (".csv", ".tsv")
 
 
 class TableReader:
@@ -23,7 +25,7 @@ class TableReader:
 
     def accepts(self, source: Path) -> bool:
         """Whether it is a file with one of the two endings."""
-        return source.is_file() and source.suffix.lower() in _SEPARATORS
+        return source.is_file() and source.suffix.lower() in _ENDINGS
 
     def read(self, source: Path, options: CatalogOptions) -> Rows:
         """The rows as items.
@@ -35,17 +37,34 @@ class TableReader:
             raise CatalogError(f"say which column of {source} is the items' key: --id-column NAME")
         if options.images is not None and not options.images.is_dir():
             raise CatalogError(f"there is no folder of images {options.images}")
-        separator = _SEPARATORS[source.suffix.lower()]
         try:
             # as texts first: a number read as such loses its leading zeros, and with them what it is
-            table = pl.read_csv(source, separator=separator, infer_schema=False)
+            table = pl.read_csv(source, separator=_separator(source), infer_schema=False)
         except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-            raise CatalogError(f"{source} cannot be read as a table: {error}") from error
+            raise CatalogError(f"{source} cannot be read as a table: {_reason(error)}") from error
         for name in (options.id_column, options.image_column):
             if name is not None and name not in table.columns:
                 raise CatalogError(f"{source} has no column {name!r}; it has: {', '.join(table.columns)}")
         plain = {options.id_column, options.image_column}
         return Rows(table.with_columns(_typed(column) for column in table if column.name not in plain), options)
+
+
+def _separator(source: Path) -> str:
+    """What is between columns: in a .csv file a comma or, as spreadsheets write it in many countries, a semicolon."""
+    if source.suffix.lower() == ".tsv":
+        return "\t"
+    with source.open("rb") as file:
+        header = file.readline()
+    return ";" if b";" in header and b"," not in header else ","
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if "invalid utf-8" in text:
+        return "it is not in UTF-8; save it as CSV UTF-8"
+    if "truncate_ragged_lines" in text:
+        return "a row has more values than the header has columns; a value with the separator in it goes in quotes"
+    return text
 
 
 TABLE: CatalogReader = TableReader()
@@ -62,30 +81,34 @@ class Rows:
         return self._table.height
 
     def __iter__(self) -> Iterator[Item]:
-        for row in self._table.iter_rows(named=True):
+        for number, row in enumerate(self._table.iter_rows(named=True), start=1):
             key = row[self._options.id_column or ""]
             key = None if key is None else key.strip()
             name = self._picture(key, row)
             payload = {column: value for column, value in row.items() if value is not None}
-            if name is not None:
+            image: str | Path | None = None
+            if isinstance(name, str):
+                image = name
+            elif name is not None:
+                image = self._folder / name
                 payload["image_path"] = as_text(name)  # below the folder of images, wherever that is
             # a row without a key has no id, which is reported as such
             yield Item(
                 id=None if key is None else id_of_key(key),
-                image=None if name is None else self._folder / name,
+                image=image,
                 payload=payload,
-                key=key,
+                key=f"row {number}" if key is None else key,
             )
 
     @property
     def _folder(self) -> Path:
         return self._options.images or Path()
 
-    def _picture(self, key: str | None, row: dict[str, Any]) -> Path | None:
-        """The picture's path below the folder of images."""
+    def _picture(self, key: str | None, row: dict[str, Any]) -> Path | str | None:
+        """The picture's path below the folder of images; a URL stays one, to be refused as such."""
         if self._options.image_column is not None:
             name = row[self._options.image_column]
-            return None if name is None else Path(name)
+            return name if name is None or _URL.match(name) else Path(name)
         if self._options.images is None or key is None:
             return None
         candidates = [Path(f"{key}{ending}") for ending in IMAGE_ENDINGS]

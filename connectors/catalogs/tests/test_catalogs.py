@@ -125,3 +125,22 @@ def test_names_that_are_no_utf8_or_no_names_cost_nothing(tmp_path: Path) -> None
     long = "x" * 300
     (row,) = TABLE.read(table(tmp_path, f"id\n{long}\n"), CatalogOptions(images=tmp_path, id_column="id"))
     assert row.id == id_of_key(long)
+
+
+def test_what_spreadsheets_write(tmp_path: Path) -> None:
+    source = table(tmp_path, "id;name;price\n1;a, b;9,50\n2;c;10,00\n")
+    items = list(TABLE.read(source, CatalogOptions(id_column="id")))
+    assert items[0].payload == {"id": "1", "name": "a, b", "price": "9,50"}
+    source.write_bytes("id,name\n1,Röcke\n".encode("latin-1"))
+    with pytest.raises(CatalogError, match="not in UTF-8; save it as CSV UTF-8"):
+        TABLE.read(source, CatalogOptions(id_column="id"))
+    with pytest.raises(CatalogError, match="a row has more values than the header has columns"):
+        TABLE.read(table(tmp_path, "id,name\n1,a,b,c\n"), CatalogOptions(id_column="id"))
+
+
+def test_a_url_stays_one_and_a_row_without_a_key_says_which(tmp_path: Path) -> None:
+    source = table(tmp_path, "id,file\n1,https://shop.example/1.jpg\n,2.jpg\n")
+    first, second = TABLE.read(source, CatalogOptions(images=tmp_path, id_column="id", image_column="file"))
+    assert first.image == "https://shop.example/1.jpg"
+    assert "image_path" not in (first.payload or {})
+    assert (second.id, second.key) == (None, "row 2")
