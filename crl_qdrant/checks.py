@@ -65,5 +65,8 @@ def checked_filter(query_filter: Any) -> models.Filter | None:
         FilterError: not a `qdrant_client.models.Filter`.
     """
     if query_filter is not None and not isinstance(query_filter, models.Filter):
-        raise FilterError(f"query_filter is a qdrant_client.models.Filter, got {type(query_filter).__name__}")
+        raise FilterError(
+            f"query_filter is a qdrant_client.models.Filter, got {type(query_filter).__name__}; "
+            "conditions go in Filter(must=[…])"
+        )
     return query_filter
