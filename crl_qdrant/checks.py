@@ -6,27 +6,32 @@ import math
 from collections.abc import Iterable, Mapping
 from numbers import Real
 from operator import index
-from typing import Any
+from typing import Any, Final
 
 from qdrant_client import models
 
 from crl_qdrant.errors import FilterError, InputError
 
-__all__ = ["checked_filter", "finite_number", "listed", "whole_number"]
+__all__ = ["LARGEST_SEED", "checked_filter", "finite_number", "listed", "whole_number"]
 
 
-def whole_number(name: str, value: Any, *, least: int) -> int:
+LARGEST_SEED: Final = 2**32 - 1
+"""What every library with a random generator takes."""
+
+
+def whole_number(name: str, value: Any, *, least: int, most: int | None = None) -> int:
     """`value` as an int; NumPy's integers are as good as Python's.
 
     Raises:
-        InputError: no whole number, or below `least`.
+        InputError: no whole number, or below `least`, or above `most`.
     """
     try:
         number = None if isinstance(value, bool) else index(value)
     except TypeError:
         number = None
-    if number is None or number < least:
-        raise InputError(f"{name} must be a whole number and at least {least}, got {value!r}")
+    if number is None or number < least or (most is not None and number > most):
+        above = "" if most is None else f" and at most {most}"
+        raise InputError(f"{name} must be a whole number and at least {least}{above}, got {value!r}")
     return number
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from crl_qdrant.embeddings import Float32Array, from_base64, to_base64, unit_rows
 from crl_qdrant.errors import CriterionError
-from crl_qdrant.options import Options, PRESETS
+from crl_qdrant.options import check_names, Options, PRESETS
 
 __all__ = ["Criterion"]
 
@@ -150,20 +150,19 @@ class Criterion:
 
 
 def _checked_options(name: str, preset: str, options: Mapping[str, Any], *, words: int) -> Options:
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise CriterionError(f"preset of criterion {name!r} is one of {', '.join(PRESETS)}, got {preset!r}")
-    known = [each.name for each in fields(Options)]
-    strange = [each for each in options if each not in known]
-    if strange:
-        raise CriterionError(f"criterion {name!r} has no option {strange[0]!r}; there are {', '.join(known)}")
     base = PRESETS["paper" if preset == "default" and words == 2 else preset]
     try:
+        check_names(options)
         return replace(base, **options)
     except CriterionError as error:
         raise CriterionError(f"criterion {name!r}: {error}") from error
 
 
 def _checked_prompts(name: str, prompt: str | Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(prompt, Iterable):
+        raise CriterionError(f"the prompt of criterion {name!r} is a text or a list of texts, got {prompt!r}")
     prompts = (
         (prompt or f"objects with the {name.replace('_', ' ')} of {{}}",) if isinstance(prompt, str) else tuple(prompt)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
 import warnings
 from contextlib import nullcontext
 from os import PathLike
@@ -35,6 +36,7 @@ def decode(image: ImageInput, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked below
+            warnings.filterwarnings("ignore", message=".*EXIF", category=UserWarning)
             opened = image if isinstance(image, Image.Image) else Image.open(_source(image))
         # a file is closed at once, read or not; an image of the caller's stays as it is
         with nullcontext() if opened is image else opened:
@@ -47,7 +49,8 @@ def decode(image: ImageInput, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
                 raise ImageError(
                     f"{name} is {width} x {height}, more than {max_pixels:,} pixels; scale it down before adding it"
                 )
-            return _rgb(ImageOps.exif_transpose(opened))
+            opened.load()
+            return _rgb(_upright(opened))
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name} is too large to be a picture: {error}") from error
     except UnidentifiedImageError as error:
@@ -85,7 +88,7 @@ def _source(image: str | PathLike[str] | bytes) -> Path | io.BytesIO:
             f"an image is a path, bytes or a PIL image, got {type(image).__name__}; "
             "PIL.Image.fromarray makes one of an array"
         )
-    if isinstance(image, str) and image.startswith(("http://", "https://")):
+    if isinstance(image, str) and image.lower().startswith(("http://", "https://")):
         raise ImageError(f"{image} is a URL; download it and pass its bytes")
     path = Path(image)
     try:
@@ -102,14 +105,21 @@ def _described(image: object) -> str:
     return "the image given as bytes" if isinstance(image, (bytes, bytearray, memoryview)) else "the image"
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except (struct.error, SyntaxError, ValueError, TypeError, LookupError, OSError):
+        return image  # what a damaged tag says of a good picture is nothing
+
+
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+    if image.mode.startswith("I;16"):
+        # 16-bit grey: Pillow's own conversion clips instead of scaling
+        image = image.convert("I").point(lambda value: value / 257).convert("L")
+    elif image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         cut_out = image.convert("RGBA")
         image = Image.new("RGBA", cut_out.size, "white")
         image.alpha_composite(cut_out)
-    elif image.mode.startswith("I;16"):
-        # 16-bit grey: Pillow's own conversion clips instead of scaling
-        image = image.convert("I").point(lambda value: value / 257).convert("L")
     return image.convert("RGB")
 
 

@@ -69,6 +69,7 @@ class Writer:
     ) -> None:
         self._store = store
         self._encoder = encoder
+        self._has_embedded = False
         self._raw = raw
         self._criterion_vectors = criterion_vectors
         self._on_written = on_written
@@ -144,6 +145,8 @@ class Writer:
         try:
             return self._checked(item, claim, stored)
         except CRLError as error:
+            if isinstance(error, EncoderError) and self._encoder.exists and not self._encoder.loaded:
+                raise  # it cannot be loaded, which is no item's fault
             return error
         except Exception as error:  # one item, whatever is odd about it, must not cost the others
             return InputError(f"it cannot be read: {type(error).__name__}: {error}")
@@ -196,17 +199,19 @@ class Writer:
     def _upsert(self, ready: list[_Prepared], report: Report, on_error: OnError) -> CRLError | None:
         """Embed and write; what the encoder makes nothing of is rejected, or given back where that stops all."""
         embeddings = np.empty((len(ready), self._raw.dimension), dtype=np.float32)
+        failed: dict[int, EncoderError] = {}
         from_images = [index for index, each in enumerate(ready) if each.image is not None]
         if from_images:
-            images = [each.image for each in ready if each.image is not None]
-            embeddings[from_images] = self._encoder.encode_images(images, purpose="embed images")
+            rows, errors = self._embedded([ready[index].image for index in from_images])
+            embeddings[from_images] = rows
+            failed = {from_images[at]: error for at, error in errors.items()}
         for index, each in enumerate(ready):
             if each.embedding is not None:
                 embeddings[index] = each.embedding
         usable: npt.NDArray[np.bool_] = np.asarray(np.isfinite(embeddings).all(axis=1) & embeddings.any(axis=1))
         stop: CRLError | None = None
         for at in np.flatnonzero(~usable).tolist():
-            error = EncoderError(f"the encoder gave an embedding that {flaw(embeddings[at])}")
+            error = failed.get(at) or EncoderError(f"the encoder gave an embedding that {flaw(embeddings[at])}")
             if on_error == "raise":
                 usable = usable & (np.arange(len(ready)) < at)
                 stop = error
@@ -223,6 +228,23 @@ class Writer:
         report.written += len(ready)
         report.replaced += sum(each.replaces for each in ready)
         return stop
+
+    def _embedded(self, images: list[Any]) -> tuple[Float32Array, dict[int, EncoderError]]:
+        """Embeddings [n, d] of pictures, and by position the errors of those that the encoder fails on."""
+        failed: dict[int, EncoderError] = {}
+        try:
+            rows = self._encoder.encode_images(images, purpose="embed images")
+        except EncoderError:
+            rows = np.zeros((len(images), self._raw.dimension), dtype=np.float32)
+            for at, image in enumerate(images):
+                try:
+                    rows[at] = self._encoder.encode_images([image], purpose="embed images")[0]
+                except EncoderError as error:
+                    failed[at] = error
+            if len(failed) == len(images) and not self._has_embedded:
+                raise  # not one picture's fault, as far as can be seen
+        self._has_embedded = True
+        return rows, failed
 
 
 def _claim(item: Item, seen: set[PointId]) -> PointId | InputError:

@@ -9,12 +9,15 @@ from typing import Any, Final, Literal, TypeAlias
 from crl_qdrant.errors import CRLError
 from crl_qdrant.images import ImageInput
 
-__all__ = ["SOURCE_KEY", "Item", "OnError", "Rejected", "Report"]
+__all__ = ["SOURCE_KEY", "TAGS_KEY", "Item", "OnError", "Rejected", "Report"]
 
 OnError: TypeAlias = Literal["skip", "raise"]
 
 SOURCE_KEY: Final = "crl_source"
 """Payload key under which `ingest` keeps the digest of an item's content, to know it again."""
+
+TAGS_KEY: Final = "crl"
+"""Payload key that holds all criteria's tags."""
 
 
 @dataclass(frozen=True, slots=True)

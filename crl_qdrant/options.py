@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Literal
 
@@ -88,10 +88,22 @@ class Options:
         return cls(**{each.name: entry[each.name] for each in fields(cls)})
 
 
+def check_names(names: Iterable[str]) -> None:
+    """Refuse what is no option's name.
+
+    Raises:
+        CriterionError: the first such name.
+    """
+    known = [each.name for each in fields(Options)]
+    for name in names:
+        if name not in known:
+            raise CriterionError(f"there is no option {name!r}; there are {', '.join(known)}")
+
+
 def _number(name: str, value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise CriterionError(f"{name} must be a number, got {value!r}") from error
 
 

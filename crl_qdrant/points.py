@@ -7,6 +7,7 @@ import math
 import re
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from operator import index
 from typing import Any, Final, TypeAlias
 
@@ -41,9 +42,10 @@ def point_id(value: object) -> PointId:
         except ValueError:
             pass
     elif not isinstance(value, bool) and hasattr(value, "__index__"):
-        number = index(value)
-        if 0 <= number < 1 << 64:
-            return number
+        with suppress(TypeError):  # arrays have it too, and few can
+            number = index(value)
+            if 0 <= number < 1 << 64:
+                return number
     raise InputError(
         f"a point's id is an integer from 0 to 2^64-1 or a UUID, got {value!r}; for other keys use "
         "uuid.uuid5(uuid.NAMESPACE_URL, key) and keep the key in the payload"
@@ -67,7 +69,11 @@ def checked_payload(payload: Mapping[str, Any] | None) -> Payload:
         raise InputError(f"the payload cannot be stored as JSON: {error}") from error
     level: list[Any] = [plain]
     for _ in range(_DEEPEST):
-        level = [each for part in level for each in _within(part) if isinstance(each, (dict, list))]
+        within = [each for part in level for each in (part.values() if isinstance(part, dict) else part)]
+        for each in within:
+            if isinstance(each, int) and not -(1 << 63) <= each < 1 << 64:
+                raise InputError("the payload has a whole number of more than 64 bits; store it as a text")
+        level = [each for each in within if isinstance(each, (dict, list))]
         if not level:
             return plain
     raise InputError(f"the payload has lists or objects in each other, more than {_DEEPEST} deep; store it flatter")
@@ -103,10 +109,6 @@ def id_of_key(key: str) -> PointId:
         return str(uuid.UUID(key))
     except ValueError:
         return str(uuid.uuid5(uuid.NAMESPACE_URL, key))
-
-
-def _within(value: Any) -> Any:
-    return value.values() if isinstance(value, dict) else value
 
 
 def _from_numpy(value: Any) -> Any:

@@ -17,7 +17,7 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 from crl_qdrant.checkpoint import Checkpoint
-from crl_qdrant.checks import whole_number
+from crl_qdrant.checks import finite_number, LARGEST_SEED, whole_number
 from crl_qdrant.errors import InputError
 from crl_qdrant.progress import Advance
 from crl_qdrant.projection import Head
@@ -64,8 +64,9 @@ class TripletSettings:
         for name in ("hidden", "patience"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, whole_number(name, getattr(self, name), least=1))
-        object.__setattr__(self, "seed", whole_number("seed", self.seed, least=0))
-        if not isinstance(self.learning_rate, float) or not 0 < self.learning_rate <= 1:
+        object.__setattr__(self, "seed", whole_number("seed", self.seed, least=0, most=LARGEST_SEED))
+        object.__setattr__(self, "learning_rate", finite_number("learning_rate", self.learning_rate))
+        if not 0 < self.learning_rate <= 1:
             raise InputError(f"learning_rate must be above 0 and at most 1, got {self.learning_rate!r}")
 
     def out_of_patience(self, epochs: int) -> bool:

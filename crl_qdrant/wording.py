@@ -6,10 +6,13 @@ import difflib
 from collections.abc import Sequence
 from typing import Any, Final
 
+from crl_qdrant.checks import whole_number
 from crl_qdrant.criterion import Criterion
 from crl_qdrant.definition import embedded_words
+from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import InputError, MissingPackageError, VocabularyError
+from crl_qdrant.options import check_names
 from crl_qdrant.vocabulary import LanguageModel, packaged_names, packaged_words, WordSource
 
 __all__ = ["worded"]
@@ -46,6 +49,9 @@ def worded(
         VocabularyError: a language model is needed, and gives none.
         CriterionError: words or options that cannot be.
     """
+    check_names(options)
+    if n_words is not None:
+        n_words = whole_number("n_words", n_words, least=2)
     if words is not None and not callable(words):
         if n_words is not None or domain is not None:
             raise InputError("n_words and domain are for words from a list or a language model, and words were given")
@@ -56,11 +62,20 @@ def worded(
     packaged = packaged_words(name) if words is None and domain is None else None
     if packaged is not None:
         return Criterion(name, packaged[:n_words], prompt=prompt, preset=preset or "default", **options)
+    # whatever else is wrong is to be known before anybody is asked, which costs time and money
+    Criterion(name, ["a", "b", "c"], prompt=prompt, preset=preset or "default", **options)
     source = words if words is not None else _language_model(name, asked_for=domain is not None or anew)
-    answered = Criterion(
-        name, source(name, n_words=n_words, domain=domain), prompt=prompt, preset=preset or "default", **options
-    )
-    return _without_twins(answered, encoder) if encoder.exists else answered
+    answer = source(name, n_words=n_words, domain=domain)
+
+    def made(words: Sequence[str], embeddings: Float32Array | None = None) -> Criterion:
+        return Criterion(name, words, prompt=prompt, embeddings=embeddings, preset=preset or "default", **options)
+
+    answered = made(answer)
+    if not encoder.exists:
+        return answered
+    embeddings = embedded_words(answered, encoder)
+    kept = _different(embeddings)
+    return made([answered.words[row] for row in kept], embeddings[kept])
 
 
 def _language_model(name: str, *, asked_for: bool) -> LanguageModel:
@@ -77,18 +92,11 @@ def _language_model(name: str, *, asked_for: bool) -> LanguageModel:
         ) from error
 
 
-def _without_twins(criterion: Criterion, encoder: BoundEncoder) -> Criterion:
-    """The criterion, embedded, without words whose embeddings are nearly those of an earlier word."""
-    embeddings = embedded_words(criterion, encoder)
+def _different(embeddings: Float32Array) -> list[int]:
+    """Positions of the words [K, d] whose embeddings are not nearly those of an earlier word."""
     cosines = embeddings @ embeddings.T
     kept: list[int] = []
-    for row in range(len(criterion.words)):
+    for row in range(len(embeddings)):
         if not kept or cosines[row, kept].max() < _NEAR:
             kept.append(row)
-    return Criterion(
-        criterion.name,
-        [criterion.words[row] for row in kept],
-        prompt=criterion.prompts,
-        embeddings=embeddings[kept],
-        **criterion.options.to_dict(),
-    )
+    return kept

@@ -448,3 +448,41 @@ def test_other_arguments_that_cannot_be(products: CRLCollection, location: Any) 
         with pytest.raises(InputError):
             CRLCollection.open("other", location=location, **wrong)
     CRLCollection.open("other", location=location).close()
+
+
+def test_numbers_that_no_store_has(products: CRLCollection) -> None:
+    payloads: list[dict[str, Any]] = [{"n": 10**309}, {"n": [2**64]}, {"n": 2**64 - 1}]
+    report = products.add([10, 11, 12], embeddings=np.eye(4)[:3], payloads=payloads)
+    assert (report.written, [each.id for each in report.rejected]) == (1, [10, 11])
+    for wrong in (np.array([1]), np.array(1.0)):
+        with pytest.raises(InputError, match="a point's id is an integer"):
+            products.delete([wrong])
+
+
+def test_one_picture_that_an_encoder_fails_on(products: CRLCollection, encoder: ColourEncoder) -> None:
+    usual = encoder.encode_images
+
+    def fails_on_black(images: Any) -> Any:
+        if any(image.getpixel((0, 0)) == (0, 0, 0) for image in images):
+            raise RuntimeError("black")
+        return usual(images)
+
+    encoder.encode_images = fails_on_black  # type: ignore[method-assign]
+    report = products.add([10, 11, 12], [picture("red"), picture("black"), picture("blue")])
+    assert (report.written, [each.id for each in report.rejected]) == (2, [11])
+    assert "RuntimeError: black" in str(report.rejected[0])
+    with pytest.raises(EncoderError, match="failed: RuntimeError"):
+        products.add([13], [picture("black")])
+
+
+def test_a_field_that_would_take_anothers_place(products: CRLCollection) -> None:
+    rows = np.random.default_rng(0).normal(size=(6, 4))
+    products.add(range(10, 16), embeddings=rows, payloads=[{"brand": "Acme"}] * 6)
+    with pytest.raises(InputError, match="has 'brand' as 'Acme'"):
+        products.cluster(None, 2, field="brand.group")
+    with pytest.raises(InputError, match="field is a name"):
+        products.cluster(None, 2, field="crl")
+    products.cluster(None, 2, field="shop.group")
+    assert {hit.payload["brand"] for hit in products.search(like=10, limit=5) if hit.payload and "brand" in hit.payload}
+    with pytest.raises(InputError, match="seed must be a whole number and at least 0 and at most"):
+        products.cluster(None, 2, seed=5_000_000_000)

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -134,7 +135,7 @@ def test_a_folder_of_images(crl: Run, catalog: Path) -> None:
             "no reader takes photos/1.png; there are readers for: folder, table",
         ),
         (["search", "photos/1.png"], "there is no collection 'products' in data; there is none at all"),
-        (["search", "--text", "x", "--where", "colour"], "no collection"),
+        (["search", "--text", "x", "--where", "colour"], "takes FIELD=VALUE, got 'colour'"),
         (["criteria", "add", "colour", "red", "--ask"], "give words, or --ask for them, not both"),
         (["criteria", "add", "colour", "--words-file", "gone.txt"], "gone.txt cannot be read"),
         (["info", "--location", "http://127.0.0.1:9"], "the Qdrant server cannot be reached"),
@@ -353,3 +354,35 @@ def test_a_name_without_words_is_answered_by_names_that_have_some(
     assert err.startswith("error: no words are packaged for 'couleur' (there is colour")
     status, out, _ = crl("criteria", "packaged")
     assert (status, "colour" in out.split(), len(out.split())) == (0, True, 45)
+
+
+def test_an_encoder_that_is_gone_is_no_items_fault(crl: Run, catalog: Path, tmp_path: Path) -> None:
+    shutil.copytree(str(files("crl_qdrant.demo") / "model"), tmp_path / "model")
+    assert ingest(crl, "--encoder", "open_clip:local-dir:model")[0] == 0
+    assert ingest(crl, "--encoder", "open_clip:local-dir:model")[1].startswith("0 written, 12 unchanged")
+    shutil.rmtree(tmp_path / "model")
+    catalog.write_text(catalog.read_text().replace(",9.5", ",8.5"))
+    status, _, err = ingest(crl)
+    assert (status, err.count("\n")) == (1, 1)
+    assert "cannot be loaded by that name" in err
+
+
+def test_a_criterion_that_is_not_there_is_what_is_said(crl: Run, tmp_path: Path) -> None:
+    with CRLCollection.create("products", location=tmp_path / "data", dimension=4) as products:
+        products.add([1, 2], embeddings=np.eye(4)[:2])
+    assert "no criterion 'fabric1'" in crl("search", "--like", "1", "-c", "fabric1")[2]
+    for wrong in ("name=x", "prompt=x", "n_words=3"):
+        assert "there is no option" in crl("criteria", "add", "fit", "slim", "wide", "-o", wrong)[2]
+
+
+def test_a_file_of_labels_that_is_not_clear(crl: Run, tmp_path: Path) -> None:
+    with CRLCollection.create("products", location=tmp_path / "data", dimension=4) as products:
+        products.add(range(6), embeddings=np.random.default_rng(0).normal(size=(6, 4)))
+    (tmp_path / "labels.csv").write_text("id,label\n 1 , a\n2,b\n3,\n")
+    assert crl("few-shot", "--labels", "labels.csv")[0] == 0
+    for content, said in (
+        ("id,label\n1,a\n1,b\n", "row 2 of labels.csv has key '1' again"),
+        ("id,label\n,a\n", "no key"),
+    ):
+        (tmp_path / "labels.csv").write_text("id,label\n" + content)
+        assert said in crl("few-shot", "--labels", "labels.csv")[2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +139,19 @@ def test_a_gpu_gives_the_same_in_half_precision(demo: OpenClipEncoder) -> None:
     on_gpu = load_encoder("demo", device="cuda").encode_images(images)
     assert on_gpu.dtype == np.float32
     assert (on_gpu * demo.encode_images(images)).sum(axis=1).min() > 0.999
+
+
+def test_a_folder_without_weights_is_no_encoder(tmp_path: Path) -> None:
+    config = files("crl_qdrant.demo") / "model" / "open_clip_config.json"
+    (tmp_path / "open_clip_config.json").write_text(config.read_text())
+    with pytest.raises(EncoderError, match="cannot load encoder"):
+        load_encoder(f"open_clip:local-dir:{tmp_path}", device="cpu")
+
+
+def test_a_relative_path_is_the_same_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(str(files("crl_qdrant.demo") / "model"), tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    name = "open_clip:local-dir:model"
+    CRLCollection.create("shop", location="data", encoder=name, device="cpu").close()
+    with CRLCollection.open("shop", location="data", encoder=name, device="cpu") as shop:
+        assert shop.info().encoder == f"open_clip:local-dir:{tmp_path / 'model'}"

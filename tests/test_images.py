@@ -86,3 +86,12 @@ def test_content_identifies_a_picture(tmp_path: Path) -> None:
     assert read_bytes(path) == read_bytes(path.read_bytes())
     with pytest.raises(ImageError, match="no image file"):
         read_bytes(tmp_path / "missing.png")
+
+
+def test_a_damaged_tag_costs_no_picture(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (30, 20), "red").save(buffer, "png", exif=b"Exif\0\0MM\0*\0\0\0")
+    assert decode(buffer.getvalue()).getpixel((0, 0)) == (255, 0, 0)
+    buffer = io.BytesIO()
+    Image.new("RGB", (30, 20), "red").save(buffer, "webp", exif=b"garbage", lossless=True)
+    assert decode(buffer.getvalue()).getpixel((0, 0)) == (255, 0, 0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fakes import ColourEncoder
 
-from crl_qdrant import CriterionError, CRLCollection, InputError, Options, packaged_words, VocabularyError
+from crl_qdrant import Criterion, CriterionError, CRLCollection, InputError, Options, packaged_words, VocabularyError
 
 
 class Source:
@@ -74,3 +74,39 @@ def test_what_does_not_go_together(products: CRLCollection) -> None:
         products.define("tint", Source("red"))
     with pytest.raises(CriterionError, match="no option 'temperature'"):
         products.define("tint", ["red", "blue", "green"], temperature=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("toe", {"preset": "papre"}),
+        ("toe", {"preset": ["paper"]}),
+        ("toe", {"prompt": "no slot"}),
+        ("toe", {"prompt": 5}),
+        ("toe", {"sharpen": -1}),
+        ("toe", {"sharpen": 10**400}),
+        ("toe", {"nonsense": 1}),
+        ("toe", {"name": "x"}),
+        ("toe", {"n_words": 2.5}),
+        ("toe", {"n_words": -5}),
+        ("toe box", {}),
+        ("image", {}),
+    ],
+)
+def test_nobody_is_asked_for_words_of_what_cannot_be(location: Any, name: str, more: dict[str, Any]) -> None:
+    products = CRLCollection.create("checked", location=location, encoder=ColourEncoder())
+    asked: list[str] = []
+
+    def source(name: str, *, n_words: int | None = None, domain: str | None = None) -> list[str]:
+        asked.append(name)
+        return ["red", "green", "blue"]
+
+    with pytest.raises((CriterionError, InputError)):
+        products.define(name, source, **more)
+    assert asked == []
+
+
+def test_two_words_that_are_left_have_the_papers_form(location: Any) -> None:
+    products = CRLCollection.create("twins", location=location, encoder=ColourEncoder())
+    kept = products.define("fit", lambda name, **_: ["red", "red ", "RED.", "blue"][:1] + ["Red", "blue"][1:])
+    assert kept.options == Criterion("fit", ["red", "blue"]).options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from typing import Annotated, Final, NoReturn
@@ -58,6 +59,10 @@ def main() -> None:
     """Run the program; an error of ours is one line on standard error and exit status 1, Ctrl-C is 130."""
     # rejected items are printed one by one; the library's warning of them would say it twice
     logging.getLogger("crl_qdrant").addHandler(logging.NullHandler())
+    logging.getLogger("crl_qdrant").propagate = False  # some packages give the root logger a handler
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # letters that a terminal or pipe lacks are written as codes
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except CRLError as error:

@@ -9,9 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
-from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection, print_json, say_if_pending
+from crl_qdrant.cli.options import (
+    AsJson,
+    Collection,
+    console,
+    Device,
+    Location,
+    open_collection,
+    print_json,
+    say_if_pending,
+)
 from crl_qdrant.errors import CriterionError
-from crl_qdrant.options import PRESETS
+from crl_qdrant.options import check_names, PRESETS
 
 __all__ = ["app", "materialize"]
 
@@ -45,9 +54,11 @@ def add(
     given = list(words or [])
     if words_file is not None:
         try:
-            lines = words_file.read_text(encoding="utf-8").splitlines()
+            lines = words_file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise CriterionError(f"{words_file} cannot be read: {error}") from error
+        if not any(line.strip() for line in lines):
+            raise CriterionError(f"{words_file} holds no words")
         given += [line.strip() for line in lines if line.strip()]
     if ask and given:
         raise CriterionError("give words, or --ask for them, not both")
@@ -71,6 +82,7 @@ def _option(text: str) -> tuple[str, Any]:
     name, found, value = text.partition("=")
     if not found:
         raise CriterionError(f"an option is name=value, got {text!r}")
+    check_names([name])
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:
@@ -85,7 +97,6 @@ def list_criteria(location: Location = "./data", collection: Collection = "produ
     if as_json:
         print_json([asdict(each) for each in criteria])
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("criterion", "words", "dimensions", "state", "points")
@@ -97,7 +108,7 @@ def list_criteria(location: Location = "./data", collection: Collection = "produ
             + (", trained head" if each.head else "")
         )
         table.add_row(each.name, str(len(each.words)), str(each.rank), state, str(each.points))
-    Console().print(table)
+    console().print(table)
 
 
 @app.command("packaged")

@@ -9,7 +9,7 @@ from typing import Annotated, TYPE_CHECKING
 
 import typer
 
-from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection, print_json
+from crl_qdrant.cli.options import AsJson, Collection, console, Device, Location, open_collection, print_json
 from crl_qdrant.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,11 +61,10 @@ def _write(page: Path, inspection: Inspection, images: Path, image_field: str) -
 
 
 def _print_inspection(inspection: Inspection) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    out = console()
     typer.echo(
         f"{inspection.criterion}: {len(inspection.words)} words, {inspection.rank} dimensions, effective rank "
         f"{inspection.effective_rank:.1f}, common to all words {inspection.common:.2f}; {inspection.items} items"
@@ -77,7 +76,7 @@ def _print_inspection(inspection: Inspection) -> None:
     table = Table("word", "fires", "items most of it")
     for use in inspection.words:
         table.add_row(Text(use.word), f"{use.fires:.1%}", ", ".join(str(hit.id) for hit in use.examples[:5]))
-    console.print(table)
+    out.print(table)
 
 
 def tag(
@@ -127,7 +126,6 @@ def _command(ablation: Ablation, where: str) -> str | None:
 
 
 def _print_ablation(ablation: Ablation, command: str | None) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -135,7 +133,7 @@ def _print_ablation(ablation: Ablation, command: str | None) -> None:
     for each in ablation.variants:
         beside = ("", "") if each.name == ablation.reference else (f"{each.gain:+.3f}", f"{each.error:.3f}")
         table.add_row(Text(each.name), f"{each.precision:.3f}", *beside, "current" if each.current else "")
-    Console().print(table)
+    console().print(table)
     for name, reason in ablation.skipped.items():
         typer.echo(f"left out {name}: {reason}")
     chosen = ablation.recommended

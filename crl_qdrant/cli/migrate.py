@@ -11,6 +11,7 @@ import typer
 
 from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection, print_json
 from crl_qdrant.errors import InputError
+from crl_qdrant.points import at_path
 
 __all__ = ["migrate"]
 
@@ -32,9 +33,10 @@ def migrate(
     """Embed every picture again with another encoder, then change over. Stopped and run again, it goes on."""
 
     def image_of(point: int | str, payload: Mapping[str, Any]) -> Path:
-        if image_field not in payload:
+        name = at_path(dict(payload), image_field)
+        if name is None:
             raise InputError(f"it has no payload field {image_field!r}")
-        return images / str(payload[image_field])
+        return images / str(name)
 
     with open_collection(collection, location, device) as products:
         found = products.migrate(

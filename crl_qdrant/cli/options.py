@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any, TYPE_CHECKING
+from typing import Annotated, Any, Final, TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from crl_qdrant import CRLCollection, Report
 
 __all__ = [
@@ -16,11 +18,14 @@ __all__ = [
     "Collection",
     "Device",
     "Location",
+    "console",
     "open_collection",
     "print_json",
     "print_rejected",
     "say_if_pending",
 ]
+
+_MOST_REJECTED: Final = 20
 
 Location = Annotated[
     str,
@@ -38,17 +43,24 @@ def open_collection(collection: str, location: str, device: str = "auto") -> CRL
     return CRLCollection.open(collection, location=location, device=device)
 
 
+def console() -> Console:
+    """Standard output for tables; in a pipe nothing is cut, since what reads it has no width."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 10_000)
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output, dates and enums as texts."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str, indent=2) + "\n")
 
 
-def print_rejected(report: Report, *, most: int = 20) -> None:
-    """The rejected items on standard error, each with its reason."""
-    for rejected in report.rejected[:most]:
+def print_rejected(report: Report) -> None:
+    """The first rejected items on standard error, each with its reason."""
+    for rejected in report.rejected[:_MOST_REJECTED]:
         typer.echo(f"rejected {rejected}", err=True)
-    if len(report.rejected) > most:
-        typer.echo(f"… and {len(report.rejected) - most} more", err=True)
+    if len(report.rejected) > _MOST_REJECTED:
+        typer.echo(f"… and {len(report.rejected) - _MOST_REJECTED} more", err=True)
 
 
 def say_if_pending(products: CRLCollection, criterion: str) -> None:

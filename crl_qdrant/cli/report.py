@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crl_qdrant.cli.options import console
+
 if TYPE_CHECKING:
     from crl_qdrant import Criterion, Encoder
     from crl_qdrant.evaluation.tables import Results
@@ -24,7 +26,6 @@ def report(
     device: str,
 ) -> None:
     """Print the tables, and write the report."""
-    from rich.console import Console
     from rich.table import Table
 
     from crl_qdrant.device import choose_device
@@ -39,15 +40,14 @@ def report(
         "options": options,
         **settings,
     }
-    page = write_report(results, Run(title, shlex.join(["crl-qdrant", *sys.argv[1:]]), shown | settings), out)
-    # in a pipe nothing is cut: what reads it has no width
-    console = Console(width=None if sys.stdout.isatty() else 10_000)
+    page = write_report(results, Run(title, shlex.join(["crl-qdrant", *sys.argv[1:]]), shown), out)
+    out_stream = console()
     for table in results.tables:
         headings, lines = table.cells()
         printed = Table(*headings, title=table.title, title_justify="left")
         for line in lines:
             printed.add_row(*line)
-        console.print(printed)
+        out_stream.print(printed)
     for note in results.notes:
-        console.print(note, markup=False, soft_wrap=True)
-    console.print(f"Open {page} in a browser to see it.", markup=False, soft_wrap=True)
+        out_stream.print(note, markup=False, soft_wrap=True)
+    out_stream.print(f"Open {page} in a browser to see it.", markup=False, soft_wrap=True)

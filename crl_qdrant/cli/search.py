@@ -6,7 +6,7 @@ from typing import Annotated, TYPE_CHECKING
 
 import typer
 
-from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection, print_json
+from crl_qdrant.cli.options import AsJson, Collection, console, Device, Location, open_collection, print_json
 from crl_qdrant.errors import InputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -39,26 +39,26 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Find the items most like an image, a stored item or a text."""
+    from qdrant_client import models
+
     from crl_qdrant import id_of_key
 
     if sum(each is not None for each in (image, like, text)) != 1:
         raise InputError("give one of: an image file, --like KEY, --text TEXT")
+    query_filter = _filter(where or [])
     with open_collection(collection, location, device) as products:
         point = None if like is None else id_of_key(like)
-        try:
-            hits = products.search(
-                image,
-                like=point,
-                text=text,
-                criterion=_criterion(criterion or []),
-                limit=limit,
-                query_filter=_filter(where or []),
-                with_payload=field or True,
-            )
-        except NotFoundError as error:
-            if like is None or str(point) not in str(error):
-                raise
-            raise NotFoundError(f"collection {collection!r} has no item {like!r} with an image embedding") from error
+        if point is not None and not products.count(models.Filter(must=[models.HasIdCondition(has_id=[point])])):
+            raise NotFoundError(f"collection {collection!r} has no item {like!r}")
+        hits = products.search(
+            image,
+            like=point,
+            text=text,
+            criterion=_criterion(criterion or []),
+            limit=limit,
+            query_filter=query_filter,
+            with_payload=field or True,
+        )
     if as_json:
         print_json([{"id": hit.id, "score": hit.score, "payload": hit.payload} for hit in hits])
     else:
@@ -106,9 +106,6 @@ def _number(text: str) -> float | None:
 
 
 def _print_table(hits: list[Hit], fields: list[str] | None) -> None:
-    import sys
-
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -124,8 +121,7 @@ def _print_table(hits: list[Hit], fields: list[str] | None) -> None:
         # texts as they are: what looks like rich's markup in a product's title is the title
         values = [Text(_shown(hit.payload or {}, column, named=fields is not None)) for column in columns]
         table.add_row(f"{hit.score:.4f}", str(hit.id), *values)
-    # in a pipe nothing is cut: what reads it has no width
-    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
+    console().print(table)
 
 
 def _shown(payload: Payload, column: str, *, named: bool) -> str:

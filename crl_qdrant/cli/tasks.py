@@ -10,7 +10,16 @@ from typing import Annotated, TYPE_CHECKING
 
 import typer
 
-from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection, print_json, say_if_pending
+from crl_qdrant.cli.options import (
+    AsJson,
+    Collection,
+    console,
+    Device,
+    Location,
+    open_collection,
+    print_json,
+    say_if_pending,
+)
 from crl_qdrant.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,14 +52,13 @@ def cluster(
         silhouette = None if math.isnan(found.silhouette) else found.silhouette
         print_json({"groups": groups, "silhouette": silhouette, "group_of": members})
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table("group", "name", "items", "examples")
     for position, each in enumerate(found.clusters):
         table.add_row(str(position), Text(each.name), str(each.size), ", ".join(map(str, each.examples[:5])))
-    Console().print(table)
+    console().print(table)
     typer.echo(f"{len(found.ids)} items in {len(found.clusters)} groups, silhouette {found.silhouette:.3f}")
 
 
@@ -120,4 +128,12 @@ def _labels(source: str) -> str | dict[PointId, str]:
         raise InputError(f"{path} cannot be read: {error}") from error
     if rows and not ({"id", "key"} & rows[0].keys() and "label" in rows[0]):
         raise InputError(f"{path} needs columns id (or key) and label; it has {', '.join(map(str, rows[0]))}")
-    return {id_of_key(str(row.get("id") or row.get("key"))): row["label"] for row in rows if row["label"]}
+    found: dict[PointId, str] = {}
+    for number, row in enumerate(rows, start=1):
+        key, label = ((row.get(name) or "").strip() for name in ("id" if "id" in row else "key", "label"))
+        if not label:
+            continue
+        if not key or id_of_key(key) in found:
+            raise InputError(f"row {number} of {path} has {f'key {key!r} again' if key else 'a label and no key'}")
+        found[id_of_key(key)] = label
+    return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from crl_qdrant.encoders.encoder import Encoder
 from crl_qdrant.errors import EncoderError
 
-__all__ = ["Encoder", "load_encoder"]
+__all__ = ["Encoder", "full_name", "load_encoder"]
 
 
 def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
@@ -36,6 +36,7 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
         if isinstance(encoder, type) or not isinstance(encoder.name, str) or not encoder.name:
             raise EncoderError(f"an encoder is an object whose name is a text; got {encoder!r}")
         return encoder
+    encoder = full_name(encoder)
     if encoder == "demo":
         from crl_qdrant.encoders.open_clip import OpenClipEncoder
 
@@ -44,11 +45,11 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
     if kind == "open_clip" and source:
         from crl_qdrant.encoders.open_clip import OpenClipEncoder
 
-        return OpenClipEncoder(_absolute(source), device=device)
+        return OpenClipEncoder(source, device=device)
     if kind == "transformers" and source:
         from crl_qdrant.encoders.transformers import TransformersEncoder
 
-        return TransformersEncoder(str(Path(source).resolve()) if Path(source).is_dir() else source, device=device)
+        return TransformersEncoder(source, device=device)
     raise EncoderError(
         f'unknown encoder "{encoder}"; use "open_clip:<model>/<pretrained tag or checkpoint path>", '
         '"transformers:<repository or folder>", "demo", '
@@ -56,8 +57,17 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
     )
 
 
+def full_name(encoder: str) -> str:
+    """The same name with its local folder or file spelled out: a collection may be opened from elsewhere."""
+    kind, _, source = encoder.partition(":")
+    if kind == "open_clip" and source:
+        return f"{kind}:{_absolute(source)}"
+    if kind == "transformers" and source and Path(source).is_dir():
+        return f"{kind}:{Path(source).resolve()}"
+    return encoder
+
+
 def _absolute(source: str) -> str:
-    """The same source with its local folder or file spelled out: a collection may be opened from elsewhere."""
     kind, _, rest = source.partition(":")
     if kind == "local-dir":
         return f"local-dir:{Path(rest).resolve()}"

@@ -9,7 +9,7 @@ from typing import Any
 from PIL.Image import Image
 
 from crl_qdrant.embeddings import Float32Array, matrix, unit_rows
-from crl_qdrant.encoders import Encoder, load_encoder
+from crl_qdrant.encoders import Encoder, full_name, load_encoder
 from crl_qdrant.errors import EmbeddingError, EncoderError, EncoderMismatchError
 
 __all__ = ["BoundEncoder"]
@@ -41,7 +41,7 @@ class BoundEncoder:
         self._encoder: Encoder | None = None
         if encoder is None:
             return
-        given = encoder if isinstance(encoder, str) else load_encoder(encoder)
+        given = full_name(encoder) if isinstance(encoder, str) else load_encoder(encoder)
         given_name = given if isinstance(given, str) else given.name
         if given_name != name:
             raise EncoderMismatchError(
@@ -59,6 +59,11 @@ class BoundEncoder:
     def exists(self) -> bool:
         """Whether the collection has an encoder at all."""
         return self._name is not None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it is at hand."""
+        return self._encoder is not None
 
     def require(self, purpose: str) -> Encoder:
         """The encoder, loaded.

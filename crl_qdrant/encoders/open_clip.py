@@ -56,9 +56,11 @@ class OpenClipEncoder:
         precision = "fp16" if self._dtype is torch.float16 else "fp32"
         model_name, pretrained = _split(source)
         try:
-            self._model, _, self._transform = open_clip.create_model_and_transforms(
-                model_name, pretrained=pretrained, precision=precision, device=self._device
+            self._model = open_clip.create_model(
+                model_name, pretrained=pretrained, precision=precision, device=self._device, require_pretrained=True
             )
+            wanted = open_clip.transform.PreprocessCfg(**self._model.visual.preprocess_cfg)
+            self._transform = open_clip.transform.image_transform_v2(wanted, is_train=False)
             self._tokenizer = open_clip.get_tokenizer(model_name)
         except Exception as error:  # open_clip and its download layer raise whatever they met
             raise EncoderError(f'cannot load encoder "{self.name}": {error}') from error

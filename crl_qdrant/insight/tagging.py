@@ -14,16 +14,14 @@ from qdrant_client import models
 
 from crl_qdrant.checks import whole_number
 from crl_qdrant.errors import InputError
+from crl_qdrant.items import TAGS_KEY
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.points import Payload
 from crl_qdrant.progress import Advance
 from crl_qdrant.search.resident import Resident
 from crl_qdrant.stores import Store
 
-__all__ = ["TAGS_KEY", "tag"]
-
-TAGS_KEY: Final = "crl"
-"""The payload key that holds all criteria's tags."""
+__all__ = ["tag"]
 
 _SCORE: Final = "_score"
 _DIGITS: Final = 4

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
@@ -15,6 +17,7 @@ from crl_qdrant.errors import InputError, StoreError
 from crl_qdrant.stores.awaited import AwaitedClient
 from crl_qdrant.stores.store import Record, Scored, Store, VectorQuery, WithPayload
 
+_THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 _TIMEOUT_S: Final = 60  # writes wait until they are durable; the client's own 5 s is short for a large batch
 
 __all__ = ["Location", "Record", "Scored", "Store", "VectorQuery", "WithPayload", "create_store", "open_store"]
@@ -81,6 +84,10 @@ def _resolved(location: Location) -> QdrantClient | AwaitedClient | Path:
         try:
             # the client would check the server's version in a thread that outlives an unreachable server's error
             key = os.environ.get("QDRANT_API_KEY")
+            if urlsplit(str(location)).hostname in _THIS_MACHINE:
+                with warnings.catch_warnings():  # a key that does not leave the machine needs no encryption
+                    warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
+                    return QdrantClient(url=str(location), api_key=key, timeout=_TIMEOUT_S, check_compatibility=False)
             return QdrantClient(url=str(location), api_key=key, timeout=_TIMEOUT_S, check_compatibility=False)
         except ValueError as error:
             raise StoreError(f"{location} is not the address of a Qdrant server: {error}") from error

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.checks import whole_number
+from crl_qdrant.checks import LARGEST_SEED, whole_number
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.errors import InputError
 from crl_qdrant.packages import needed
@@ -97,7 +97,7 @@ def cluster(
         InputError: a k, seed or sample that cannot be, or fewer different items than groups.
         MissingPackageError: scikit-learn is not installed.
     """
-    seed, sample = whole_number("seed", seed, least=0), whole_number("sample", sample, least=10)
+    seed, sample = whole_number("seed", seed, least=0, most=LARGEST_SEED), whole_number("sample", sample, least=10)
     least = 3 if k is None else whole_number("k", k, least=2)
     rows = space.represent(embeddings) if len(ids) else embeddings
     different = _different(rows, most=max(least, _MOST_SUGGESTED + 1))
@@ -107,7 +107,7 @@ def cluster(
     some = rows if len(rows) <= sample else rows[np.sort(rng.choice(len(rows), size=sample, replace=False))]
     suggested: dict[int, float] = {}
     if k is None:
-        for number in range(2, min(_MOST_SUGGESTED, different - 1) + 1):
+        for number in range(2, min(_MOST_SUGGESTED, different - 1, len(some) - 1) + 1):
             suggested[number] = _silhouette(some, _fitted(some, number, seed), seed=seed, sample=sample)
         k = max(suggested, key=lambda number: suggested[number])
     labels = _largest_first(_fitted(rows, k, seed))

@@ -59,7 +59,10 @@ def labelled_points(
 
 def _checked(store: Store, labels: Labels, query_filter: models.Filter | None) -> dict[PointId, Label]:
     if isinstance(labels, Mapping):
-        found = {point_id(each): label for each, label in labels.items()}
+        # NumPy's numbers and truths are as good as Python's
+        found = {
+            point_id(each): label.item() if isinstance(label, np.generic) else label for each, label in labels.items()
+        }
     elif isinstance(labels, str) and labels:
         found = dict(_of_field(store, labels, query_filter))
     else:

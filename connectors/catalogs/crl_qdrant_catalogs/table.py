@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ __all__ = ["TABLE", "TableReader"]
 
 _INTEGER: Final = r"^-?(0|[1-9]\d*)$"
 _URL: Final = re.compile(r"https?://", re.IGNORECASE)
-_NUMBER: Final = r"^(-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|NaN|nan)$"
+_LONG_INTEGER: Final = r"^-?\d{16,}$"
+_NUMBER: Final = r"^(-?(0|[1-9]\d*)(\.\d+([eE][+-]?\d+)?)?|NaN|nan)$"
 _ENDINGS: Final = (".csv", ".tsv")
 
 
@@ -54,8 +56,8 @@ def _separator(source: Path) -> str:
     if source.suffix.lower() == ".tsv":
         return "\t"
     with source.open("rb") as file:
-        header = file.readline()
-    return ";" if b";" in header and b"," not in header else ","
+        header = file.readline().decode("utf-8", "replace")
+    return max(",;", key=lambda each: len(next(csv.reader([header], delimiter=each), [])))
 
 
 def _reason(error: Exception) -> str:
@@ -83,7 +85,7 @@ class Rows:
     def __iter__(self) -> Iterator[Item]:
         for number, row in enumerate(self._table.iter_rows(named=True), start=1):
             key = row[self._options.id_column or ""]
-            key = None if key is None else key.strip()
+            key = None if key is None else key.strip() or None
             name = self._picture(key, row)
             payload = {column: value for column, value in row.items() if value is not None}
             image: str | Path | None = None
@@ -107,11 +109,11 @@ class Rows:
     def _picture(self, key: str | None, row: dict[str, Any]) -> Path | str | None:
         """The picture's path below the folder of images; a URL stays one, to be refused as such."""
         if self._options.image_column is not None:
-            name = row[self._options.image_column]
-            return name if name is None or _URL.match(name) else Path(name)
+            name = (row[self._options.image_column] or "").strip()
+            return (name if _URL.match(name) else Path(name)) if name else None
         if self._options.images is None or key is None:
             return None
-        candidates = [Path(f"{key}{ending}") for ending in IMAGE_ENDINGS]
+        candidates = [Path(f"{key}{each}") for ending in IMAGE_ENDINGS for each in (ending, ending.upper())]
         return next((name for name in candidates if is_file(self._folder / name)), candidates[0])
 
 
@@ -125,7 +127,9 @@ def _typed(column: pl.Series) -> pl.Series:
         return whole if whole.null_count() == column.null_count() else column
     if values.str.contains(_NUMBER).all():
         numbers: pl.Series = column.cast(pl.Float64).fill_nan(None)
-        return numbers
+        # a float holds whole numbers of fifteen digits, and not every exponent
+        lossy = values.str.contains(_LONG_INTEGER).any() or numbers.is_infinite().any()
+        return column if lossy else numbers
     if values.str.to_lowercase().is_in(["true", "false"]).all():
         return column.str.to_lowercase() == "true"
     return column

@@ -144,3 +144,19 @@ def test_a_url_stays_one_and_a_row_without_a_key_says_which(tmp_path: Path) -> N
     assert first.image == "https://shop.example/1.jpg"
     assert "image_path" not in (first.payload or {})
     assert (second.id, second.key) == (None, "row 2")
+
+
+def test_numbers_stay_texts_where_a_number_would_lose_some(tmp_path: Path) -> None:
+    rows = "1,12e4,9007199254740993,1E999\n2,3,NaN,1\n"
+    first, _ = TABLE.read(table(tmp_path, "id,style,order,big\n" + rows), CatalogOptions(id_column="id"))
+    assert first.payload == {"id": "1", "style": "12e4", "order": "9007199254740993", "big": "1E999"}
+
+
+def test_blanks_capitals_and_quoted_headers(tmp_path: Path) -> None:
+    (tmp_path / "3.JPG").touch()
+    source = table(tmp_path, 'id;"name, title";file\n3;a; 3.JPG \n   ;b;\n')
+    options = CatalogOptions(images=tmp_path, id_column="id")
+    first, second = TABLE.read(source, options)
+    assert (first.image, second.id) == (tmp_path / "3.JPG", None)
+    named = CatalogOptions(images=tmp_path, id_column="id", image_column="file")
+    assert next(iter(TABLE.read(source, named))).image == tmp_path / "3.JPG"
