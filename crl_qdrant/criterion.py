@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from crl_qdrant.options import check_names, Options, PRESETS
 
 __all__ = ["Criterion"]
 
-_NAME = re.compile(r"\w[\w.-]{0,63}")
+_NAME = re.compile(r"\w[\w.-]{0,63}")  # of a name without its combining marks, as many scripts have
 _LONGEST_NAME = 160  # bytes; the engine makes files of it, whose names have 255 at most
 _RESERVED = ("image", "modifier")  # other scores of a hit are called so
 
@@ -63,7 +64,7 @@ class Criterion:
         preset: str = "default",
         **options: Any,
     ) -> None:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not _NAME.fullmatch(_without_marks(name)):
             raise CriterionError(
                 f"a criterion's name is letters, digits, '_', '-' or '.', 64 at most, and starts with no '-' or '.'; "
                 f"got {name!r}"
@@ -147,6 +148,10 @@ class Criterion:
         }
         options = {} if "preset" in changes else self.options.to_dict()
         return Criterion(**{**kept, **options, **changes})
+
+
+def _without_marks(name: str) -> str:
+    return "".join(each for each in name if not unicodedata.category(each).startswith("M"))
 
 
 def _checked_options(name: str, preset: str, options: Mapping[str, Any], *, words: int) -> Options:

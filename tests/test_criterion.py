@@ -120,3 +120,10 @@ def test_same_words_are_those_with_the_same_embeddings() -> None:
     ):
         assert not base.same_words(other)
     assert not base.with_embeddings(np.eye(2)).same_words(base.with_embeddings([[1, 0], [1, 1]]))
+
+
+@pytest.mark.parametrize("name", ["रंग", "สี", "gro\u0308ße", "色"])
+def test_names_of_any_script(name: str) -> None:
+    assert Criterion(name, ["a", "b"]).name == name
+    with pytest.raises(CriterionError, match="letters"):
+        Criterion("\u0308", ["a", "b"])
