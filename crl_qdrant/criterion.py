@@ -188,6 +188,11 @@ def _checked_words(name: str, words: Sequence[str]) -> tuple[str, ...]:
     strange = [word for word in cleaned if not isinstance(word, str)]
     if strange:
         raise CriterionError(f"the words of criterion {name!r} must be texts, got {strange[0]!r}")
+    for word in cleaned:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:  # half of a letter, as damaged files have
+            raise CriterionError(f"word {word!r} of criterion {name!r} cannot be stored as text: {error}") from error
     if "" in cleaned:
         raise CriterionError(f"word {cleaned.index('') + 1} of criterion {name!r} is blank; leave it out")
     repeated = [word for word, times in Counter(word.casefold() for word in cleaned).items() if times > 1]

@@ -107,7 +107,7 @@ def to_base64(array: Float32Array) -> str:
 
 def from_base64(text: str, *, rows: int) -> Float32Array:
     """The array [rows, …] that `to_base64` wrote; read-only."""
-    flat: Float32Array = np.frombuffer(base64.b64decode(text), dtype="<f4")
+    flat: Float32Array = np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4")
     return flat.reshape(rows, -1)
 
 

@@ -117,5 +117,8 @@ class StoredProjection:
         matrix = from_base64(entry["matrix"], rows=dimension)
         words = from_base64(entry["words"], rows=entry["number_of_words"])
         offset = from_base64(entry["offset"], rows=1)[0]
+        parts = offset.shape == matrix.shape[1:] == words.shape[1:], len(words) > 0, matrix.shape[1] > 0
+        if not all(parts) or not 0.0 < float(entry["blend"]) <= 1.0:
+            raise ValueError(f"a projection's parts have the shapes {matrix.shape}, {offset.shape}, {words.shape}")
         bare = cls(matrix, offset, words, float(entry["sharpen"]), float(entry["blend"]))
         return replace(bare, head=StoredHead.from_entry(entry["head"], width=bare.width)) if "head" in entry else bare

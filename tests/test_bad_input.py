@@ -366,6 +366,18 @@ def test_a_damaged_manifest_is_named(products: CRLCollection) -> None:
         products._store.update_metadata({"crl.criterion.cut": damage})
         with pytest.raises(ManifestError, match="damaged"):
             products.refresh()
+    whole = products._store.metadata()["crl.criterion.colour"]
+    for part, value in (("matrix", ""), ("offset", "!!!"), ("words", ""), ("number_of_words", 2), ("blend", 5)):
+        current = {**whole["current"], "projection": {**whole["current"]["projection"], part: value}}
+        changed = {**whole, "current": current}
+        products._store.update_metadata({"crl.criterion.cut": None, "crl.criterion.colour": changed})
+        with pytest.raises(ManifestError, match="damaged"):
+            products.refresh()
+
+
+def test_a_word_that_is_no_text(products: CRLCollection) -> None:
+    with pytest.raises(CriterionError, match="cannot be stored as text"):
+        products.define("colour", ["red", "gr\ud800en", "blue"])
 
 
 def test_a_payload_that_is_nested_too_deep(products: CRLCollection) -> None:
