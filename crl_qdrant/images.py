@@ -49,7 +49,7 @@ def decode(image: ImageInput, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
                 raise ImageError(
                     f"{name} is {width} x {height}, more than {max_pixels:,} pixels; scale it down before adding it"
                 )
-            opened.load()
+            opened.load()  # first, so that a broken picture is not taken for a broken tag
             return _rgb(_upright(opened))
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name} is too large to be a picture: {error}") from error

@@ -56,7 +56,8 @@ def checked_payload(payload: Mapping[str, Any] | None) -> Payload:
     """The payload as plain JSON values: dates, UUIDs, NumPy's numbers, … become what JSON has for them, NaN null.
 
     Raises:
-        InputError: not a mapping, or with a value that JSON does not have, or nested more than 64 deep.
+        InputError: not a mapping, or with a value that JSON does not have, a whole number of more than 64 bits, or
+            nested more than 64 deep.
     """
     if payload is None:
         return {}

@@ -58,7 +58,7 @@ def add(
         except (OSError, UnicodeDecodeError) as error:
             raise CriterionError(f"{words_file} cannot be read: {error}") from error
         if not any(line.strip() for line in lines):
-            raise CriterionError(f"{words_file} holds no words")
+            raise CriterionError(f"{words_file} holds no words; write one on each line, or leave --words-file out")
         given += [line.strip() for line in lines if line.strip()]
     if ask and given:
         raise CriterionError("give words, or --ask for them, not both")

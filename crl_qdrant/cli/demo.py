@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from crl_qdrant.cli.options import AsJson, Device, print_json
+from crl_qdrant.cli.options import AsJson, console, Device, print_json
 
 __all__ = ["demo"]
 
@@ -26,12 +26,11 @@ def demo(
         measured = {name: {"raw": raw, "conditional": mine} for name, (raw, mine) in result.precision.items()}
         print_json({"mAP": measured, "page": str(result.page)})
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("criterion", "mAP, plain search", "mAP, by criterion")
     for name, (raw, conditional) in result.precision.items():
         table.add_row(name, f"{raw:.3f}", f"{conditional:.3f}")
-    console = Console()
-    console.print(table)
-    console.print(f"Open {result.page} in a browser to see it.", soft_wrap=True, markup=False)
+    shown = console()
+    shown.print(table)
+    shown.print(f"Open {result.page} in a browser to see it.", soft_wrap=True, markup=False)

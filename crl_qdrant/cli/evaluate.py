@@ -239,7 +239,7 @@ def _criteria(
 ) -> tuple[dict[str, Criterion], tuple[str, ...]]:
     """A run's criteria, and notes on them."""
     from crl_qdrant import LanguageModel
-    from crl_qdrant.evaluation.words import ask_words, criteria_of, read_words, words_packaged
+    from crl_qdrant.evaluation.words import ask_words, criteria_of, packaged_lists, read_words
 
     if words is not None and ask:
         raise CriterionError("give a file of words, or --ask for them, not both")
@@ -247,7 +247,7 @@ def _criteria(
         return criteria_of(read_words(words), prompts, preset=preset)
     if ask:
         return criteria_of(ask_words(prompts, LanguageModel(), out / "words.json"), prompts, preset=preset)
-    criteria, notes = criteria_of(words_packaged(prompts), prompts, preset=preset)
+    criteria, notes = criteria_of(packaged_lists(prompts), prompts, preset=preset)
     return criteria, ("the words are the packaged lists', not the paper's", *notes)
 
 

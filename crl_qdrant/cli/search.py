@@ -43,8 +43,11 @@ def search(
 
     from crl_qdrant import id_of_key
 
-    if sum(each is not None for each in (image, like, text)) != 1:
-        raise InputError("give one of: an image file, --like KEY, --text TEXT")
+    given = [name for name, value in (("an image", image), ("--like", like), ("--text", text)) if value is not None]
+    if len(given) != 1:
+        raise InputError(
+            f"give one of: an image file, --like KEY, --text TEXT; got {' and '.join(given) or 'none of them'}"
+        )
     query_filter = _filter(where or [])
     with open_collection(collection, location, device) as products:
         point = None if like is None else id_of_key(like)

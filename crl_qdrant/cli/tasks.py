@@ -133,7 +133,9 @@ def _labels(source: str) -> str | dict[PointId, str]:
         key, label = ((row.get(name) or "").strip() for name in ("id" if "id" in row else "key", "label"))
         if not label:
             continue
-        if not key or id_of_key(key) in found:
-            raise InputError(f"row {number} of {path} has {f'key {key!r} again' if key else 'a label and no key'}")
-        found[id_of_key(key)] = label
+        point = id_of_key(key)
+        if not key or point in found:
+            flaw = f"key {key!r} again; keep one of them" if key else "a label and no key"
+            raise InputError(f"row {number} of {path} has {flaw}")
+        found[point] = label
     return found

@@ -27,10 +27,9 @@ from crl_qdrant.evaluation.datasets import (
 )
 from crl_qdrant.evaluation.datasets.files import few
 from crl_qdrant.evaluation.embed import embed_images
-from crl_qdrant.evaluation.fashion import attribute_precision, projected
+from crl_qdrant.evaluation.fashion import projected
 from crl_qdrant.evaluation.fine_tuning import fine_tune, IntArray, STAGE_2
-from crl_qdrant.evaluation.heads import Labelled, STAGE_1, train_paper_heads
-from crl_qdrant.evaluation.metrics import weighted_mean
+from crl_qdrant.evaluation.heads import Labelled, mean_precision, STAGE_1, train_paper_heads
 from crl_qdrant.images import decode
 from crl_qdrant.progress import progress_bar
 from crl_qdrant.projection import Projection
@@ -117,20 +116,13 @@ def train_fashion_heads(
         InputError: an attribute with a single value, or without one that two images have.
         StoreError: the state cannot be kept in the folder.
     """
-
-    def labelled(entries: Mapping[str, Entries], images: Float32Array) -> dict[str, Labelled]:
-        return {
-            name: Labelled(projected(images[entries[name].rows], projection), entries[name].values)
-            for name, projection in projections.items()
-        }
-
-    given = labelled(train.entries, train_images)
+    given = _labelled(train.entries, train_images, projections)
     training = {"settings": asdict(settings), "data": _digest(part for each in given.values() for part in each)}
     with progress_bar("training heads", total=settings.epochs, show=progress) as advance:
         heads, _ = train_paper_heads(
             given,
-            labelled(valid.queries, valid_images),
-            labelled(valid.candidates, valid_images),
+            _labelled(valid.queries, valid_images, projections),
+            _labelled(valid.candidates, valid_images, projections),
             settings=settings,
             device=device,
             advance=advance,
@@ -191,7 +183,9 @@ def tune_image_tower(
                 encoder.encode_images(read(valid.images[start : start + _AT_ONCE]))
                 for start in range(0, len(valid.images), _AT_ONCE)
             ]
-            return _precision(valid, np.concatenate(parts), projections)
+            images = np.concatenate(parts)
+            queries, candidates = (_labelled(each, images, projections) for each in (valid.queries, valid.candidates))
+            return mean_precision((queries[name], candidates[name]) for name in projections)
 
         kept = (part for each in projections.values() for part in (each.matrix, *(each.head or ())))
         training = {
@@ -218,14 +212,14 @@ def tune_image_tower(
     return f"tuned-{_digest(each.numpy() for name, each in weights.items() if name.startswith('visual.'))}"
 
 
-def _precision(data: AttributeRetrieval, images: Float32Array, projections: Mapping[str, Projection]) -> float:
-    """The mean over all queries of their average precision."""
-    found, counts = [], []
-    for name, projection in projections.items():
-        queries, candidates, rows = data.queries[name], data.candidates[name], projected(images, projection)
-        found.append(attribute_precision(rows[queries.rows], queries.values, rows[candidates.rows], candidates.values))
-        counts.append(len(queries.rows))
-    return weighted_mean(found, counts)
+def _labelled(
+    entries: Mapping[str, Entries], images: Float32Array, projections: Mapping[str, Projection]
+) -> dict[str, Labelled]:
+    """What each attribute's entries are compared by, and their values."""
+    return {
+        name: Labelled(projected(images[entries[name].rows], projection), entries[name].values)
+        for name, projection in projections.items()
+    }
 
 
 def _digest(arrays: Iterable[np.ndarray[Any, Any]]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from crl_qdrant.progress import Advance
 from crl_qdrant.projection import Head
 from crl_qdrant.triplets import train_heads, TripletSettings
 
-__all__ = ["STAGE_1", "Labelled", "train_paper_heads"]
+__all__ = ["STAGE_1", "Labelled", "mean_precision", "train_paper_heads"]
 
 STAGE_1: Final = TripletSettings(
     out=1024, epochs=1000, triplets=100_000, batch_size=256, learning_rate=1e-4, patience=None, seed=4
@@ -34,6 +34,15 @@ class Labelled(NamedTuple):
 
     representations: Float32Array
     values: npt.NDArray[np.int64]
+
+
+def mean_precision(attributes: Iterable[tuple[Labelled, Labelled]]) -> float:
+    """The mean over all queries of their average precision, from each attribute's queries and candidates."""
+    found, counts = [], []
+    for queries, candidates in attributes:
+        found.append(attribute_precision(*queries, *candidates))
+        counts.append(len(queries.values))
+    return weighted_mean(found, counts)
 
 
 def train_paper_heads(
@@ -72,17 +81,14 @@ def train_paper_heads(
         if len(each) == 0 or each.max() < 1 or np.bincount(each).max() < 2:
             raise InputError(f"attribute {name!r} needs two values at least, and one of them in two items")
 
-    def given(head: Head, items: Labelled) -> Float32Array:
-        return np.asarray(head(torch.from_numpy(items.representations).to(place)).cpu().numpy())
+    def given(head: Head, items: Labelled) -> Labelled:
+        rows = head(torch.from_numpy(items.representations).to(place))
+        return items._replace(representations=np.asarray(rows.cpu().numpy()))
 
     def measure(heads: Sequence[Head]) -> float:
-        found = [
-            attribute_precision(
-                given(head, queries[name]), queries[name].values, given(head, candidates[name]), candidates[name].values
-            )
-            for name, head in zip(names, heads, strict=True)
-        ]
-        return weighted_mean(found, [len(queries[name].values) for name in names])
+        return mean_precision(
+            (given(head, queries[name]), given(head, candidates[name])) for name, head in zip(names, heads, strict=True)
+        )
 
     rows = [torch.from_numpy(train[name].representations).to(place) for name in names]
     training = train_heads(rows, values, settings, measure=measure, advance=advance, checkpoint=checkpoint)

@@ -10,7 +10,7 @@ from crl_qdrant.criterion import Criterion
 from crl_qdrant.errors import CriterionError, StoreError
 from crl_qdrant.vocabulary import packaged_words, WordSource
 
-__all__ = ["ask_words", "criteria_of", "read_words", "words_packaged"]
+__all__ = ["ask_words", "criteria_of", "read_words", "packaged_lists"]
 
 
 def read_words(path: Path) -> dict[str, list[str]]:
@@ -50,7 +50,7 @@ def ask_words(names: Iterable[str], source: WordSource, path: Path) -> dict[str,
     return words
 
 
-def words_packaged(names: Iterable[str]) -> dict[str, list[str]]:
+def packaged_lists(names: Iterable[str]) -> dict[str, list[str]]:
     """The packaged lists of those criteria that there are any for."""
     lists = {name: packaged_words(name) for name in names}
     return {name: words for name, words in lists.items() if words is not None}

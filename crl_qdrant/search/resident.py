@@ -53,8 +53,8 @@ class Resident:
         return [record.id for record in records], np.array([record.vector for record in records], dtype=np.float32)
 
     def bytes_needed(self) -> int:
-        """What the raw embeddings take in half precision: N·d·2."""
-        return self._store.count() * self._raw.dimension * 2
+        """What the raw embeddings take in half precision."""
+        return self._bytes_of(self._store.count())
 
     def scan(self) -> Scan:
         """The scan over all embeddings, read from the store the first time."""
@@ -88,7 +88,7 @@ class Resident:
                 self._sample = None
             if self._scan is not None:
                 self._scan.put(ids, embeddings)
-                if len(self._scan) * self._raw.dimension * 2 > self.scan_memory:
+                if self._bytes_of(len(self._scan)) > self.scan_memory:
                     self._scan = None
 
     def remove(self, ids: Sequence[PointId]) -> None:
@@ -103,3 +103,6 @@ class Resident:
         """Let go of everything; it is read again when it is needed."""
         with self._lock:
             self._scan = self._sample = None
+
+    def _bytes_of(self, points: int) -> int:
+        return points * self._raw.dimension * 2  # N·d·2

@@ -84,11 +84,10 @@ def _resolved(location: Location) -> QdrantClient | AwaitedClient | Path:
         try:
             # the client would check the server's version in a thread that outlives an unreachable server's error
             key = os.environ.get("QDRANT_API_KEY")
-            if urlsplit(str(location)).hostname in _THIS_MACHINE:
-                with warnings.catch_warnings():  # a key that does not leave the machine needs no encryption
+            with warnings.catch_warnings():
+                if urlsplit(str(location)).hostname in _THIS_MACHINE:  # a key that stays here needs no encryption
                     warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
-                    return QdrantClient(url=str(location), api_key=key, timeout=_TIMEOUT_S, check_compatibility=False)
-            return QdrantClient(url=str(location), api_key=key, timeout=_TIMEOUT_S, check_compatibility=False)
+                return QdrantClient(url=str(location), api_key=key, timeout=_TIMEOUT_S, check_compatibility=False)
         except ValueError as error:
             raise StoreError(f"{location} is not the address of a Qdrant server: {error}") from error
     if re.fullmatch(r"[\w.-]+:\d+", str(location)):
