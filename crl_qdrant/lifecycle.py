@@ -6,7 +6,7 @@ process may be killed anywhere, and the next one finds the collection whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from crl_qdrant.errors import CriterionError, ExistsError, InputError, NotFoundE
 from crl_qdrant.kept_manifest import KeptManifest
 from crl_qdrant.manifest import CriterionState, Lineage, Manifest, StoredCriterion
 from crl_qdrant.progress import Advance
-from crl_qdrant.projector import fill_vector, Projector
+from crl_qdrant.projector import fill_vectors, Projector
 from crl_qdrant.stored_head import StoredHead
 from crl_qdrant.stores import Store
 
@@ -159,35 +159,44 @@ class Criteria:
             changed = replace(lineage.latest, projection=projection, vector=vector, state=CriterionState.DEFINED)
             self._succeed(lineage, changed)
 
-    def materialize(self, name: str, *, batch_size: int, advance: Advance) -> int:
-        """Write the criterion's named vector for the points that lack it; a pending version then takes its place."""
+    def materialize(self, names: Sequence[str], *, batch_size: int, advance: Advance) -> int:
+        """Write the criteria's named vectors for the points that lack any; pending versions then take their places."""
         batch_size = whole_number("batch_size", batch_size, least=1)
         self.refresh()
-        lineage = self._lineage(name)
-        self._remove_retired(lineage)
-        # a head stays with the representations that it was trained on
-        if lineage.latest.projection.head is None and self._is_behind(lineage.latest):
-            self._define(lineage.latest.criterion)
-        lineage = self.manifest.lineages[name]
-        version = lineage.latest
-        written = self._build(version, batch_size=batch_size, advance=advance)
-        if version.state is not CriterionState.MATERIALIZED:
-            built = version.in_state(CriterionState.MATERIALIZED)
-            # searches change over with this one write; only then does the old vector go
-            retired = () if lineage.pending is None else (lineage.current.vector,)
-            self._kept.keep(Lineage(built, None, retired))
-            self._remove_retired(self.manifest.lineages[name])
+        lineages = {name: self._lineage(name) for name in names}
+        for lineage in lineages.values():
+            self._remove_retired(lineage)
+            # a head stays with the representations that it was trained on
+            if lineage.latest.projection.head is None and self._is_behind(lineage.latest):
+                self._define(lineage.latest.criterion)
+        versions = [self._begun(self.manifest.lineages[name].latest) for name in lineages]
+        raw = self.manifest.raw.vector
+        written = fill_vectors(self._store, raw, versions, self.projector, batch_size=batch_size, advance=advance)
+        for version in versions:
+            self._complete(version)
         return written
 
-    def _build(self, version: StoredCriterion, *, batch_size: int, advance: Advance) -> int:
-        if not version.has_vector:
-            # a vector of that name is what an interrupted drop, or an interrupted beginning, has left: not ours to fill
-            self._store.drop_vector(version.vector)
-            self._store.create_vector(version.vector, version.rank)
-            # from now on new points carry the vector, so that what is left to fill only gets less
-            self._remember_version(version.in_state(CriterionState.BUILDING))
-        raw = self.manifest.raw.vector
-        return fill_vector(self._store, raw, version, self.projector, batch_size=batch_size, advance=advance)
+    def _begun(self, version: StoredCriterion) -> StoredCriterion:
+        """The version, with a named vector to fill."""
+        if version.has_vector:
+            return version
+        # a vector of that name is what an interrupted drop, or an interrupted beginning, has left: not ours to fill
+        self._store.drop_vector(version.vector)
+        self._store.create_vector(version.vector, version.rank)
+        # from now on new points carry the vector, so that what is left to fill only gets less
+        building = version.in_state(CriterionState.BUILDING)
+        self._remember_version(building)
+        return building
+
+    def _complete(self, version: StoredCriterion) -> None:
+        if version.state is CriterionState.MATERIALIZED:
+            return
+        name = version.criterion.name
+        lineage = self._lineage(name)
+        # searches change over with this one write; only then does the old vector go
+        retired = () if lineage.pending is None else (lineage.current.vector,)
+        self._kept.keep(Lineage(version.in_state(CriterionState.MATERIALIZED), None, retired))
+        self._remove_retired(self._lineage(name))
 
     def rename(self, name: str, new_name: str) -> None:
         """Give a criterion another name; its named vector keeps its own."""

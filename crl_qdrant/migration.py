@@ -29,7 +29,7 @@ from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, Lineage, Manifest, RawVector, StoredCriterion
 from crl_qdrant.points import Payload, PointId
 from crl_qdrant.progress import Advance
-from crl_qdrant.projector import fill_vector, lacking
+from crl_qdrant.projector import fill_vectors, lacking
 from crl_qdrant.stores import Record, Store
 
 __all__ = ["Migration", "Migrator", "drop_previous"]
@@ -138,10 +138,8 @@ class Migrator:
         if manifest.raw == self._raw:  # only points that came without an embedding were to be seen to
             with lock:
                 self._criteria.refresh()
-                for lineage in self._criteria.manifest.lineages.values():
-                    for version in lineage.versions:
-                        if version.has_vector:
-                            self._fill(version, advance)
+                now = self._criteria.manifest.lineages.values()
+                self._fill([each for lineage in now for each in lineage.versions if each.has_vector], advance)
             return replace(self._report(rejected), seconds=time.perf_counter() - started, done=True)
         with lock:
             # points that were added meanwhile
@@ -174,7 +172,7 @@ class Migrator:
                 # read under the lock: a point must not get the embedding of a picture it no longer has
                 ids, rows, rejected = self._embedded(self._store.retrieve(batch))
                 if ids:
-                    self._store.update_vectors(ids, self._raw.vector, rows)
+                    self._store.update_vectors(ids, {self._raw.vector: rows})
             every += rejected
             advance(len(batch), total)
         return every
@@ -233,18 +231,24 @@ class Migrator:
         return lineages
 
     def _build(self, lineages: Mapping[str, Lineage], advance: Advance) -> None:
-        for name, lineage in lineages.items():
-            version = lineage.current
-            if not self._criteria.manifest.criteria[name].has_vector or version.state is CriterionState.MATERIALIZED:
-                continue
-            self._store.create_vector(version.vector, version.rank)
-            self._fill(version, advance)
-            built = replace(lineage, current=version.in_state(CriterionState.MATERIALIZED))
-            self._criteria.write(built.to_entry(following=True))
+        now = self._criteria.manifest.criteria
+        left = [
+            lineage
+            for name, lineage in lineages.items()
+            if now[name].has_vector and lineage.current.state is not CriterionState.MATERIALIZED
+        ]
+        for lineage in left:
+            self._store.create_vector(lineage.current.vector, lineage.current.rank)
+        self._fill([lineage.current for lineage in left], advance)
+        entries: dict[str, Any] = {}
+        for lineage in left:
+            built = replace(lineage, current=lineage.current.in_state(CriterionState.MATERIALIZED))
+            entries |= built.to_entry(following=True)
+        self._criteria.write(entries)
 
-    def _fill(self, version: StoredCriterion, advance: Advance) -> None:
+    def _fill(self, versions: Sequence[StoredCriterion], advance: Advance) -> None:
         raw, projector = self._raw.vector, self._criteria.projector
-        fill_vector(self._store, raw, version, projector, batch_size=self._batch_size, advance=advance)
+        fill_vectors(self._store, raw, versions, projector, batch_size=self._batch_size, advance=advance)
 
     def _change_over(self) -> None:
         """One write of the manifest: the new raw vectors and criteria are current, the old ones are kept aside."""

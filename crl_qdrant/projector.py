@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any, Final, TYPE_CHECKING
 
 import numpy as np
 from qdrant_client import models
@@ -15,7 +16,7 @@ from crl_qdrant.stores import Store
 if TYPE_CHECKING:
     from crl_qdrant.projection import Projection
 
-__all__ = ["Projector", "fill_vector", "lacking"]
+__all__ = ["Projector", "fill_vectors", "lacking"]
 
 _FEW_ROWS: Final = 4
 
@@ -60,20 +61,33 @@ class Projector:
         return np.asarray(conditional_representation(rows, projection).cpu().numpy())
 
 
-def lacking(vector: str, *, having: str | None = None) -> models.Filter:
-    """Points that lack a named vector, of those that have another."""
+def lacking(*vectors: str, having: str | None = None) -> models.Filter:
+    """Points that lack any of these named vectors, of those that have another."""
     present = None if having is None else models.HasVectorCondition(has_vector=having)
-    return models.Filter(must=present, must_not=models.HasVectorCondition(has_vector=vector))
+    lacks: list[Any] = [models.Filter(must_not=models.HasVectorCondition(has_vector=each)) for each in vectors]
+    return models.Filter(must=present, should=lacks)
 
 
-def fill_vector(
-    store: Store, raw_vector: str, version: StoredCriterion, projector: Projector, *, batch_size: int, advance: Advance
+def fill_vectors(
+    store: Store,
+    raw_vector: str,
+    versions: Sequence[StoredCriterion],
+    projector: Projector,
+    *,
+    batch_size: int,
+    advance: Advance,
 ) -> int:
-    """Write a criterion's named vector for the points that have raw vectors and lack it; returns how many."""
-    left = lacking(version.vector, having=raw_vector)
-    total, written = store.count(left), 0
-    for ids, embeddings in store.scroll(vector=raw_vector, query_filter=left, batch_size=batch_size):
-        store.update_vectors(ids, version.vector, projector.project(version, embeddings))
+    """Write criteria's named vectors for the points that have raw vectors and lack any; returns how many points.
+
+    All in one pass: to read an embedding out of the store takes longer than to write a criterion's vector.
+    """
+    left = [each for each in versions if store.count(lacking(each.vector, having=raw_vector))]
+    if not left:
+        return 0
+    wanted = lacking(*(each.vector for each in left), having=raw_vector)
+    total, written = store.count(wanted), 0
+    for ids, embeddings in store.scroll(vector=raw_vector, query_filter=wanted, batch_size=batch_size):
+        store.update_vectors(ids, {each.vector: projector.project(each, embeddings) for each in left})
         written += len(ids)
         advance(len(ids), total)
     return written

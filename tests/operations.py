@@ -51,13 +51,13 @@ class Expected:
             case ["define", name, version]:
                 served = self.served if name in self.built else self.served | {name: version}
                 return replace(self, served=served, wanted=self.wanted | {name: version})
-            case ["materialize", name]:
-                served = self.served | {name: self.wanted[name]}
-                return replace(self, served=served, built=self.built | {name})
+            case ["materialize", *names]:
+                served = self.served | {name: self.wanted[name] for name in names}
+                return replace(self, served=served, built=self.built | {*names})
             case ["rename", name, new_name]:
-                names = {name: new_name}
-                served, wanted = ({names.get(n, n): v for n, v in each.items()} for each in (self.served, self.wanted))
-                return Expected(self.points, served, wanted, frozenset(names.get(n, n) for n in self.built))
+                now = {name: new_name}
+                served, wanted = ({now.get(n, n): v for n, v in each.items()} for each in (self.served, self.wanted))
+                return Expected(self.points, served, wanted, frozenset(now.get(n, n) for n in self.built))
             case ["drop", name]:
                 served, wanted = ({n: v for n, v in each.items() if n != name} for each in (self.served, self.wanted))
                 return Expected(self.points, served, wanted, self.built - {name})
@@ -105,7 +105,8 @@ def choose(rng: random.Random, expected: Expected) -> Operation:
         "reopen": ["reopen"],
     }
     if there:
-        possible |= {"materialize": ["materialize", rng.choice(there)], "drop": ["drop", rng.choice(there)]}
+        together = rng.sample(there, rng.randint(1, len(there)))
+        possible |= {"materialize": ["materialize", *together], "drop": ["drop", rng.choice(there)]}
     if there and free:
         possible["rename"] = ["rename", rng.choice(there), rng.choice(free)]
     kinds = list(possible)
@@ -122,8 +123,8 @@ def carry_out(products: CRLCollection, operation: Operation) -> None:
             products.delete(range(start, stop))
         case ["define", name, version]:
             products.define(criterion(name, version))
-        case ["materialize", name]:
-            products.materialize(name, batch_size=256)
+        case ["materialize", *names]:
+            products.materialize(*names, batch_size=256)
         case ["rename", name, new_name]:
             products.rename_criterion(name, new_name)
         case ["drop", name]:

@@ -33,8 +33,8 @@ def outcome(data: Path, expected: Expected, told: list[tuple[Operation, bool]]) 
             assert served.get(name) in [each.served.get(name) for each in allowed]
         for name, version in served.items():
             check_criterion(products, name, version, points)
-        for name in served:
-            products.materialize(name)
+        if served:
+            products.materialize(*served)
         served = {each.name: version_of(each) for each in products.info().criteria}
         for each in products.info().criteria:
             assert (each.state, each.points, each.pending) == (CriterionState.MATERIALIZED, len(points), False)

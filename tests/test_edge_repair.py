@@ -92,7 +92,7 @@ def test_raw_embeddings_of_one_encoder_of_two(tmp_path: Path, gone: str) -> None
     with closing(create_store(tmp_path / "data", "products", {"image": operations.DIMENSION}, {})) as store:
         store.upsert(ids, {"image": rows}, [{}] * 6)
         store.create_vector("image~2", 4)
-        store.update_vectors(ids, "image~2", operations.unit(rows[:, :4]).astype(np.float32))
+        store.update_vectors(ids, {"image~2": operations.unit(rows[:, :4]).astype(np.float32)})
         config = tmp_path / "data" / "products" / "shard" / "edge_config.json"
         before = config.read_text()
         store.drop_vector(gone)

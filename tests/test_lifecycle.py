@@ -75,11 +75,11 @@ def test_points_that_come_while_a_version_is_built_have_both(products: CRLCollec
     products.define(CHANGED)
     update, seen = products._store.update_vectors, list[int]()
 
-    def failing(ids: Any, name: str, rows: Any) -> None:
+    def failing(ids: Any, vectors: Any) -> None:
         if len(seen) == 2:
             raise KeyboardInterrupt
         seen.append(len(ids))
-        update(ids, name, rows)
+        update(ids, vectors)
 
     products._store.update_vectors = failing  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
@@ -89,6 +89,38 @@ def test_points_that_come_while_a_version_is_built_have_both(products: CRLCollec
     assert scores(products) == pytest.approx([1.0, *expected(OLD).expected[:7]], abs=2e-3)
     assert products.materialize("fabric") == 60
     assert scores(products) == pytest.approx([1.0, *expected(NEW).expected[:7]], abs=2e-3)
+
+
+def test_several_criteria_in_one_pass(products: CRLCollection) -> None:
+    cut, style = (Criterion(name, list("vwxyz"), embeddings=NEW) for name in ("cut", "style"))
+    for criterion in (FABRIC, cut, style):
+        products.define(criterion)
+    with pytest.raises(NotFoundError, match="no criterion 'colour'"):
+        products.materialize("fabric", "colour")
+    assert vectors(products) == {"image"}
+    products.materialize("style")
+    products.materialize("fabric")
+    products.define(CHANGED)  # one that is complete, one that is to change over, one that is new
+    update, written = products._store.update_vectors, list[set[str]]()
+
+    def seen(ids: Any, vectors: Any) -> None:
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append({*vectors})
+        update(ids, vectors)
+
+    products._store.update_vectors = seen  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        products.materialize("style", "fabric", "cut", "cut", batch_size=30)
+    products._store.update_vectors = update  # type: ignore[method-assign]
+    assert written == [{"crl_fabric~2", "crl_cut"}] * 2
+    assert scores(products) == expected(OLD)
+    assert scores(products, "cut") == expected(NEW)
+    assert products.materialize("cut") == 60
+    assert products.materialize("style", "fabric", "cut") == 60
+    assert all(scores(products, name) == expected(NEW) for name in ("style", "fabric", "cut"))
+    assert vectors(products) == {"image", "crl_style", "crl_fabric~2", "crl_cut"}
+    assert products.materialize("style", "fabric", "cut") == 0
 
 
 def test_going_back_to_what_it_is_gives_the_change_up(products: CRLCollection) -> None:

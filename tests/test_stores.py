@@ -117,7 +117,7 @@ def filled(location: Path | QdrantClient) -> Store:
     made = create_store(location, "products", {"image": 4}, {"a": 1})
     made.upsert(IDS, {"image": ROWS}, PAYLOADS)
     made.create_vector("other", 2)
-    made.update_vectors(IDS[2:5], "other", ROWS[2:5, :2])
+    made.update_vectors(IDS[2:5], {"other": ROWS[2:5, :2]})
     return made
 
 

@@ -157,17 +157,17 @@ def drop(name: Name, location: Location = "./data", collection: Collection = "pr
 
 
 def materialize(
-    name: Name,
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="The criteria, written in one pass.")],
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Write a criterion's named vector, for fast search. Stopped at any time and run again, it goes on where it was."""
+    """Write criteria's named vectors, for fast search. Stopped at any time and run again, it goes on where it was."""
     with open_collection(collection, location, device) as products:
-        written = products.materialize(name)
+        written = products.materialize(*names)
         products.optimize()
     if as_json:
-        print_json({"criterion": name, "written": written})
+        print_json({"criteria": names, "written": written})
     else:
-        typer.echo(f"criterion {name}: {written} points written")
+        typer.echo(f"{'criterion' if len(names) == 1 else 'criteria'} {', '.join(names)}: {written} points written")

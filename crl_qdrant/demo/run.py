@@ -70,7 +70,7 @@ def run_demo(out: Path, *, number: int = 2000, device: str = "auto", progress: b
         collection.ingest(_items(products, pictures), total=number, progress=progress)
         for criterion in CRITERIA:
             collection.define(criterion)
-            collection.materialize(criterion.name, progress=progress)
+        collection.materialize(*(criterion.name for criterion in CRITERIA), progress=progress)
         collection.optimize()
         precision = {criterion.name: _precision(collection, criterion.name, products) for criterion in CRITERIA}
         page = out / "index.html"

@@ -127,12 +127,12 @@ class ClientStore:
         with self._call("writing points"):
             self._client.upsert(self._name, batch, wait=True)
 
-    def update_vectors(self, ids: Sequence[PointId], name: str, rows: Float32Array) -> None:
+    def update_vectors(self, ids: Sequence[PointId], vectors: Mapping[str, Float32Array]) -> None:
         points = [
-            models.PointVectors(id=point_id, vector={name: row})
-            for point_id, row in zip(ids, rows.tolist(), strict=True)
+            models.PointVectors(id=point_id, vector={name: rows[index].tolist() for name, rows in vectors.items()})
+            for index, point_id in enumerate(ids)
         ]
-        with self._call(f"writing the named vector {name}"):
+        with self._call(f"writing the named vectors {', '.join(vectors)}"):
             self._client.update_vectors(self._name, points, wait=True)
 
     def set_payload(self, ids: Sequence[PointId], payloads: Sequence[Payload], *, key: str | None) -> None:

@@ -130,9 +130,12 @@ class EdgeStore:
         ]
         self._update("writing points", edge.UpdateOperation.upsert_points(points))
 
-    def update_vectors(self, ids: Sequence[PointId], name: str, rows: Float32Array) -> None:
-        vectors = [edge.PointVectors(point_id, {name: row.tolist()}) for point_id, row in zip(ids, rows, strict=True)]
-        self._update(f"writing the named vector {name}", edge.UpdateOperation.update_vectors(vectors))
+    def update_vectors(self, ids: Sequence[PointId], vectors: Mapping[str, Float32Array]) -> None:
+        points = [
+            edge.PointVectors(point_id, {name: rows[index].tolist() for name, rows in vectors.items()})
+            for index, point_id in enumerate(ids)
+        ]
+        self._update(f"writing the named vectors {', '.join(vectors)}", edge.UpdateOperation.update_vectors(points))
 
     def set_payload(self, ids: Sequence[PointId], payloads: Sequence[Payload], *, key: str | None) -> None:
         # an operation has one payload for all its points, and Edge takes one operation at a time

@@ -69,8 +69,8 @@ class Store(Protocol):
     def upsert(self, ids: Sequence[PointId], vectors: Mapping[str, Float32Array], payloads: Sequence[Payload]) -> None:
         """Write N whole points; each of `vectors` is [N, size]."""
 
-    def update_vectors(self, ids: Sequence[PointId], name: str, rows: Float32Array) -> None:
-        """Write one named vector, rows [N, size], of N points that exist; their other vectors stay."""
+    def update_vectors(self, ids: Sequence[PointId], vectors: Mapping[str, Float32Array]) -> None:
+        """Write named vectors, each of them rows [N, size], of N points that exist; their other vectors stay."""
 
     def set_payload(self, ids: Sequence[PointId], payloads: Sequence[Payload], *, key: str | None) -> None:
         """Merge one payload each into the object that N points, which exist, have under the payload key `key`.
