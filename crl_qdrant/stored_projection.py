@@ -72,13 +72,20 @@ class StoredProjection:
         if not self.sharpen:
             return similar
         by_words: Rows = similar @ self.words.T.astype(similar.dtype, copy=False)
-        deviation = by_words.std(axis=1, keepdims=True)
-        heights = by_words / (self.sharpen * np.maximum(deviation, 1e-30))
-        sharp: Rows = unit_or_zero(np.exp(heights - heights.max(axis=1, keepdims=True)) * (deviation > _NOTHING), 0.0)
+        number = len(self.words)
+        centred = by_words - by_words.sum(axis=1, keepdims=True) / number
+        # not by std, which for one row takes longer than all the rest
+        deviation = np.sqrt(np.square(centred).sum(axis=1, keepdims=True) / number)
+        heights = centred / (self.sharpen * np.maximum(deviation, 1e-30))
+        sharp: Rows = unit_or_zero(np.exp(heights - heights.max(axis=1, keepdims=True)))
+        told_apart = deviation > _NOTHING
+        every = told_apart.all()
+        if not every:
+            sharp = sharp * told_apart
         if self.blend == 1.0:
             return sharp
-        parts = [(1.0 - self.blend) ** 0.5 * similar, self.blend**0.5 * sharp]
-        return unit_or_zero(np.concatenate(parts, axis=1), 0.0)
+        blended: Rows = np.concatenate([(1.0 - self.blend) ** 0.5 * similar, self.blend**0.5 * sharp], axis=1)
+        return blended if every else unit_or_zero(blended)
 
     def similarities(self, embeddings: Rows) -> Rows:
         """Conditional representations without the sharpened form: rows of I·P + b at unit length, [N, r]."""

@@ -91,7 +91,9 @@ class Query:
             raise InputError(f"text must say something, got {self.text!r}")
 
     def _check_criteria(self) -> None:
-        if isinstance(self.criterion, Mapping):
+        if self.criterion is None or isinstance(self.criterion, str):
+            pass
+        elif isinstance(self.criterion, Mapping):
             if not self.criterion:
                 raise InputError("criterion is an empty mapping; give at least one criterion, or None")
             weights = {
@@ -101,7 +103,7 @@ class Query:
             if not any(weights.values()):
                 raise InputError("all criteria have weight 0, so nothing is asked for")
             object.__setattr__(self, "criterion", weights)
-        elif self.criterion is not None and not isinstance(self.criterion, str):
+        else:
             raise InputError(f"criterion is a name, or several with weights, got {self.criterion!r:.80}")
         if self.modifier is not None:
             phrasings = self.phrasings
@@ -120,6 +122,6 @@ class Query:
     @property
     def weights(self) -> dict[str | None, float]:
         """The criteria asked for, with their weights; None is the raw similarity."""
-        if isinstance(self.criterion, Mapping):
-            return {name: weight for name, weight in self.criterion.items() if weight}
-        return {self.criterion: 1.0}
+        if self.criterion is None or isinstance(self.criterion, str):
+            return {self.criterion: 1.0}
+        return {name: weight for name, weight in self.criterion.items() if weight}

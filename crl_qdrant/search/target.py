@@ -47,7 +47,7 @@ def resolve(query: Query, resident: Resident, encoder: BoundEncoder, dimension: 
     else:
         images: list[Any] = [query.image] if query.images is None else list(query.images)
         like = encoder.unit(encoder.encode_images([decode(image) for image in images], purpose="search by image"))
-    unlike = np.empty((0, dimension), dtype=np.float32)
+    unlike = like[:0]
     if query.unlike is not None:
         rows = []
         for example in query.unlike:

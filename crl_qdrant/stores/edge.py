@@ -19,6 +19,7 @@ from crl_qdrant.points import Payload, PointId
 from crl_qdrant.stores.edge_errors import translated
 from crl_qdrant.stores.edge_filter import edge_filter
 from crl_qdrant.stores.edge_repair import load_shard
+from crl_qdrant.stores.edge_request import edge_request, nearest, prefetch
 from crl_qdrant.stores.json_file import read_json, write_json
 from crl_qdrant.stores.store import Record, Scored, VectorQuery, WithPayload
 
@@ -152,30 +153,22 @@ class EdgeStore:
 
     def query(self, query: VectorQuery) -> list[Scored]:
         with translated("searching"):
-            found = self._shard.query(_request(query))
-        return [Scored(_plain(point.id), point.score, point.payload) for point in found]
+            found = self._shard.query(edge_request(query))
+        return _scored(found)
 
     def query_batch(self, queries: Sequence[VectorQuery]) -> list[list[Scored]]:
         with translated("searching"):
-            found = self._shard.query_batch(edge.QueryBatchRequest([_request(query) for query in queries]))
-        return [[Scored(_plain(point.id), point.score, point.payload) for point in each] for each in found]
+            found = self._shard.query_batch(edge.QueryBatchRequest([edge_request(query) for query in queries]))
+        return [_scored(each) for each in found]
 
     def rescore(
         self, candidates: Sequence[VectorQuery], by: Sequence[tuple[Float32Array, str]]
     ) -> list[dict[PointId, float]]:
         most = sum(each.limit for each in candidates)
         with translated("searching"):
-            prefetches = [
-                edge.Prefetch(
-                    limit=each.limit,
-                    query=_nearest(each.vector, each.using),
-                    filter=edge_filter(each.query_filter),
-                    params=None if each.params is None else _params(each.params),
-                )
-                for each in candidates
-            ]
+            prefetches = [prefetch(each) for each in candidates]
             requests = [
-                edge.QueryRequest(limit=most, query=_nearest(vector, using), prefetches=prefetches, with_payload=False)
+                edge.QueryRequest(limit=most, query=nearest(vector, using), prefetches=prefetches, with_payload=False)
                 for vector, using in by
             ]
             found = self._shard.query_batch(edge.QueryBatchRequest(requests))
@@ -247,37 +240,8 @@ class EdgeStore:
                 return
 
 
-def _request(query: VectorQuery) -> edge.QueryRequest:
-    return edge.QueryRequest(
-        limit=query.limit,
-        offset=query.offset,
-        query=_nearest(query.vector, query.using),
-        filter=edge_filter(query.query_filter),
-        with_payload=query.with_payload,
-        score_threshold=query.score_threshold,
-        params=None if query.params is None else _params(query.params),
-    )
-
-
-def _nearest(vector: Float32Array, using: str) -> edge.Query:
-    return edge.Query.Nearest(vector.tolist(), using=using)
-
-
-def _params(params: models.SearchParams) -> edge.SearchParams:
-    quantization, acorn = params.quantization, params.acorn
-    return edge.SearchParams(
-        hnsw_ef=params.hnsw_ef,
-        exact=bool(params.exact),
-        indexed_only=bool(params.indexed_only),
-        quantization=None
-        if quantization is None
-        else edge.QuantizationSearchParams(
-            ignore=bool(quantization.ignore), rescore=quantization.rescore, oversampling=quantization.oversampling
-        ),
-        acorn=None
-        if acorn is None
-        else edge.AcornSearchParams(enable=bool(acorn.enable), max_selectivity=acorn.max_selectivity),
-    )
+def _scored(points: Sequence[edge.ScoredPoint]) -> list[Scored]:
+    return [Scored(_plain(point.id), point.score, point.payload) for point in points]
 
 
 def _plain(point_id: int | str | uuid.UUID) -> PointId:
