@@ -79,6 +79,9 @@ def test_from_a_catalogue_to_hits(crl: Run, catalog: Path) -> None:
     assert "defined" in crl("criteria", "list")[1]
     assert crl("materialize", "colour")[1] == "criterion colour: 12 points written\n"
     assert json.loads(crl("materialize", "colour", "--json")[1]) == {"criteria": ["colour"], "written": 0}
+    crl("criteria", "add", "size", "small", "large")
+    assert crl("materialize", "colour", "size")[1] == "criteria colour, size: 12 points written\n"
+    crl("criteria", "drop", "size")
     assert "5 words in “{} goods”" in crl("criteria", "show", "colour")[1]
     shown = json.loads(crl("criteria", "show", "colour", "--json")[1])
     assert shown["words"] == ["black", "white", "red", "blue", "green"]

@@ -157,7 +157,7 @@ def drop(name: Name, location: Location = "./data", collection: Collection = "pr
 
 
 def materialize(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="The criteria, written in one pass.")],
+    names: Annotated[list[str], typer.Argument(help="The criteria, written in one pass.")],
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
