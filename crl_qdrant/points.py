@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import uuid
@@ -12,7 +11,7 @@ from operator import index
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from crl_qdrant.errors import InputError
 
@@ -65,7 +64,7 @@ def checked_payload(payload: Mapping[str, Any] | None) -> Payload:
         raise InputError(f"a payload is a dict, got {type(payload).__name__}")
     try:
         plain: Payload = to_jsonable_python(dict(payload), inf_nan_mode="null", fallback=_from_numpy)
-        json.dumps(plain, allow_nan=False, ensure_ascii=False).encode()
+        to_json(plain)  # a text with half a character is refused here
     except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"the payload cannot be stored as JSON: {error}") from error
     level: list[Any] = [plain]
