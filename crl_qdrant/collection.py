@@ -626,9 +626,19 @@ class CRLCollection:
             self._criteria.refresh()
             drop_previous(self._store, self._criteria)
 
-    def optimize(self) -> None:
-        """Build the engine's indexes now: Qdrant Edge searches exhaustively until then, a server does it by itself."""
-        with self._write_lock:
+    def optimize(self, *, progress: bool | None = None) -> None:
+        """Build the engine's indexes now: Qdrant Edge searches exhaustively until then, a server does it by itself.
+
+        Qdrant Edge does it in another process, and calls for this collection wait until it is done: some 45 seconds for
+        100,000 points on two cores, nothing where nothing has changed. It can be stopped and repeated at any time.
+
+        Args:
+            progress: a bar on the terminal; None: where there is a terminal.
+
+        Raises:
+            StoreError: the index cannot be built; the points are as they were.
+        """
+        with self._write_lock, progress_bar("building the index", show=progress):
             self._store.optimize()
 
     def refresh(self) -> None:

@@ -71,7 +71,7 @@ def run_demo(out: Path, *, number: int = 2000, device: str = "auto", progress: b
         for criterion in CRITERIA:
             collection.define(criterion)
         collection.materialize(*(criterion.name for criterion in CRITERIA), progress=progress)
-        collection.optimize()
+        collection.optimize(progress=progress)
         precision = {criterion.name: _precision(collection, criterion.name, products) for criterion in CRITERIA}
         page = out / "index.html"
         page.write_text(render_page(collection, products, precision), encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import struct
+import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from crl_qdrant.errors import ExistsError, NotFoundError, StoreError
 from crl_qdrant.points import Payload, PointId
 from crl_qdrant.stores.edge_errors import translated
 from crl_qdrant.stores.edge_filter import edge_filter
+from crl_qdrant.stores.edge_optimize import optimize_shard
 from crl_qdrant.stores.edge_repair import load_shard
 from crl_qdrant.stores.edge_request import edge_request, nearest, prefetch
 from crl_qdrant.stores.json_file import read_json, write_json
@@ -38,6 +40,7 @@ class EdgeStore:
     def __init__(self, directory: Path, shard: edge.EdgeShard, metadata: dict[str, Any]) -> None:
         self._directory = directory
         self._shard = shard
+        self._lock = threading.Lock()  # held while the shard is another process's; its calls do not overlap anyway
         self._metadata = metadata
 
     @classmethod
@@ -109,7 +112,7 @@ class EdgeStore:
 
     def vector_sizes(self) -> dict[str, int]:
         # Edge has no call for this; it keeps its own record up to date with every change
-        with translated("reading the collection's configuration"):
+        with self._lock, translated("reading the collection's configuration"):
             config = read_json(self._directory / _SHARD / "edge_config.json")
         return {name: int(parameters["size"]) for name, parameters in config["vectors"].items()}
 
@@ -140,7 +143,7 @@ class EdgeStore:
 
     def set_payload(self, ids: Sequence[PointId], payloads: Sequence[Payload], *, key: str | None) -> None:
         # an operation has one payload for all its points, and Edge takes one operation at a time
-        with translated(f"writing the payload's {key or 'fields'}"):
+        with self._lock, translated(f"writing the payload's {key or 'fields'}"):
             for point_id, payload in zip(ids, payloads, strict=True):
                 self._shard.update(edge.UpdateOperation.set_payload([point_id], payload, key=key))
 
@@ -148,16 +151,16 @@ class EdgeStore:
         self._update("deleting points", edge.UpdateOperation.delete_points(list(ids)))
 
     def count(self, query_filter: models.Filter | None = None) -> int:
-        with translated("counting points"):
+        with self._lock, translated("counting points"):
             return self._shard.count(edge.CountRequest(filter=edge_filter(query_filter)))
 
     def query(self, query: VectorQuery) -> list[Scored]:
-        with translated("searching"):
+        with self._lock, translated("searching"):
             found = self._shard.query(edge_request(query))
         return _scored(found)
 
     def query_batch(self, queries: Sequence[VectorQuery]) -> list[list[Scored]]:
-        with translated("searching"):
+        with self._lock, translated("searching"):
             found = self._shard.query_batch(edge.QueryBatchRequest([edge_request(query) for query in queries]))
         return [_scored(each) for each in found]
 
@@ -165,7 +168,7 @@ class EdgeStore:
         self, candidates: Sequence[VectorQuery], by: Sequence[tuple[Float32Array, str]]
     ) -> list[dict[PointId, float]]:
         most = sum(each.limit for each in candidates)
-        with translated("searching"):
+        with self._lock, translated("searching"):
             prefetches = [prefetch(each) for each in candidates]
             requests = [
                 edge.QueryRequest(limit=most, query=nearest(vector, using), prefetches=prefetches, with_payload=False)
@@ -177,7 +180,7 @@ class EdgeStore:
     def retrieve(
         self, ids: Sequence[PointId], *, vector: str | None = None, with_payload: WithPayload = True
     ) -> list[Record]:
-        with translated("reading points"):
+        with self._lock, translated("reading points"):
             found = self._shard.retrieve(list(ids), with_payload, [vector] if vector else False)
         return [Record(_plain(p.id), p.payload, _vector(p, vector) if vector else None) for p in found]
 
@@ -195,17 +198,21 @@ class EdgeStore:
             yield [_plain(point.id) for point in points]
 
     def optimize(self) -> None:
-        with translated("building the index"):
-            self._shard.optimize()
-            # only now do the segments go that were rewritten; they would not know of later changes of the vectors
-            self._shard.flush()
+        path = self._directory / _SHARD
+        with self._lock, translated("building the index"):
+            self._shard.flush()  # which a closed one refuses
+            self._shard.close()
+            try:
+                optimize_shard(path)
+            finally:
+                self._shard = load_shard(path)
 
     def close(self) -> None:
-        with translated("closing"):
+        with self._lock, translated("closing"):
             self._shard.close()
 
     def _update(self, action: str, operation: edge.UpdateOperation) -> None:
-        with translated(action):
+        with self._lock, translated(action):
             self._shard.update(operation)
 
     def _change_vectors(self, action: str, operation: edge.UpdateOperation) -> None:
@@ -221,7 +228,7 @@ class EdgeStore:
         """
         # a flush keeps the last entry of the log: let it be an empty one
         self._update("writing to disk", edge.UpdateOperation.delete_points([]))
-        with translated("writing to disk"):
+        with self._lock, translated("writing to disk"):
             self._shard.flush()
 
     def _pages(
@@ -232,7 +239,7 @@ class EdgeStore:
             request = edge.ScrollRequest(
                 offset=offset, limit=size, filter=conditions, with_payload=False, with_vector=with_vector
             )
-            with translated("reading points"):
+            with self._lock, translated("reading points"):
                 points, offset = self._shard.scroll(request)
             if points:
                 yield points

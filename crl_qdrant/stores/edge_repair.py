@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ from crl_qdrant.stores.json_file import read_json, write_json
 __all__ = ["load_shard"]
 
 _CRITERIA: Final = "crl_"  # what the names of criteria's vectors begin with; the others hold raw embeddings
+_TRIES: Final = 10
+_PAUSE_S: Final = 0.05
 _ADVICE: Final = "restore the directory from a copy, or make the collection again and add the images anew"
 
 
@@ -38,7 +41,7 @@ def load_shard(shard: Path) -> edge.EdgeShard:
         Exception: Edge's own, where the shard is open elsewhere.
     """
     try:
-        return edge.EdgeShard.load(str(shard))
+        return _loaded(shard)
     except Exception as error:
         if "WouldBlock" in str(error):
             raise
@@ -47,6 +50,18 @@ def load_shard(shard: Path) -> edge.EdgeShard:
                 f"{shard.parent} cannot be opened: {error}; where its files are damaged, {_ADVICE}"
             ) from error
     return load_shard(shard)
+
+
+def _loaded(shard: Path) -> edge.EdgeShard:
+    """Tried for half a second where it is open elsewhere: a process that was killed does not let go at once."""
+    for _ in range(_TRIES):
+        try:
+            return edge.EdgeShard.load(str(shard))
+        except Exception as error:
+            if "WouldBlock" not in str(error):
+                raise
+            time.sleep(_PAUSE_S)
+    return edge.EdgeShard.load(str(shard))
 
 
 def _mended(shard: Path) -> bool:

@@ -1,0 +1,105 @@
+"""Qdrant Edge's index is built in another process: this one goes on, and can be stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import unit
+
+from crl_qdrant import AsyncCRLCollection, CRLCollection, LockedError, StoreError
+from crl_qdrant.stores import edge_optimize
+
+ROWS = unit(np.random.default_rng(2).normal(size=(40, 6)))
+FOR_EVER = "import time\ntime.sleep(600)"
+
+
+@pytest.fixture
+def products(tmp_path: Path) -> CRLCollection:
+    made = CRLCollection.create("products", location=tmp_path, dimension=6)
+    made.add(range(40), embeddings=ROWS)
+    return made
+
+
+def works(products: CRLCollection) -> bool:
+    return products.count() == 40 and products.search(embedding=ROWS[3], limit=1)[0].id == 3
+
+
+def test_the_collection_is_the_same_afterwards(products: CRLCollection) -> None:
+    products.optimize()
+    assert works(products)
+    products.add([40], embeddings=ROWS[:1])
+    products.optimize()
+    assert products.count() == 41
+    products.close()
+    with pytest.raises(StoreError, match="closed; open it again"):
+        products.optimize()
+
+
+def test_an_event_loop_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # were the loop blocked, nobody could ever make the file that is waited for
+    waiting = "import pathlib, sys, time\nwhile not (pathlib.Path(sys.argv[1]) / 'go').exists():\n    time.sleep(0.01)"
+    monkeypatch.setattr(edge_optimize, "_PROGRAM", waiting)
+
+    async def live() -> None:
+        async with await AsyncCRLCollection.create("products", location=tmp_path, dimension=6) as products:
+            await products.add(range(40), embeddings=ROWS)
+            building = asyncio.create_task(products.optimize())
+            counting = asyncio.create_task(products.count())
+            await asyncio.sleep(0.1)
+            assert not building.done()
+            (tmp_path / "products" / "shard" / "go").touch()
+            await building
+            assert await counting == 40
+
+    asyncio.run(asyncio.wait_for(live(), timeout=60))
+
+
+def test_what_goes_wrong_is_told_and_leaves_the_collection_open(
+    products: CRLCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge_optimize, "_PROGRAM", "import sys\nsys.exit('no space left')")
+    with pytest.raises(StoreError, match=r"building the index failed \(1\): no space left"):
+        products.optimize()
+    assert works(products)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(StoreError, match="'/nowhere/python' cannot be started"):
+        products.optimize()
+    assert works(products)
+
+
+def test_ctrl_c_stops_it(products: CRLCollection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge_optimize, "_PROGRAM", FOR_EVER)
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        products.optimize()
+    assert works(products)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the process goes on until it is done")
+def test_it_dies_with_its_owner(products: CRLCollection, tmp_path: Path) -> None:
+    products.close()
+    program = (
+        "from crl_qdrant import CRLCollection\n"
+        "from crl_qdrant.stores import edge_optimize\n"
+        'program = edge_optimize._PROGRAM.replace(\'opened.optimize()\', \'open("begun", "w")\\n'
+        "import time\\ntime.sleep(600)')\n"
+        "edge_optimize._PROGRAM = program\n"
+        "CRLCollection.open('products', location='.').optimize()\n"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path)
+    while not (tmp_path / "begun").exists():
+        assert owner.poll() is None
+    with pytest.raises(LockedError, match="open already"):
+        CRLCollection.open("products", location=tmp_path)
+    owner.kill()
+    owner.wait()
+    with CRLCollection.open("products", location=tmp_path) as again:
+        assert works(again)
