@@ -47,6 +47,12 @@ class CriterionInfo:
     outdated: bool
     head: bool
 
+    @property
+    def status(self) -> str:
+        """State and what there is to know of it, in words: "materialized, change pending"."""
+        remarks = {"change pending": self.pending, "outdated": self.outdated, "trained head": self.head}
+        return ", ".join([self.state.value, *(remark for remark, holds in remarks.items() if holds)])
+
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:

@@ -249,12 +249,15 @@ class Writer:
 
 def _claim(item: Item, seen: set[PointId]) -> PointId | InputError:
     """The item's id, unless it cannot be one or an earlier item has it: then the error that says so."""
+    if item.id is None:
+        return InputError("it has no id; where it comes from a table, its key is empty")
     try:
         claimed = point_id(item.id)
     except InputError as error:
         return error
     if claimed in seen:
-        return InputError(f"id {claimed} stands more than once among the items; the first one counts")
+        called = f"id {claimed}" if item.key is None else f"key {item.key}"
+        return InputError(f"{called} stands more than once among the items; the first one counts")
     seen.add(claimed)
     return claimed
 

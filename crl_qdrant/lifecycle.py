@@ -75,7 +75,7 @@ class Criteria:
 
     def _lineage(self, name: str) -> Lineage:
         if not isinstance(name, str):
-            raise InputError(f"a criterion's name is a text, got {name!r:.80}")
+            raise InputError(f"a criterion's name is a text, and several are several arguments; got {name!r:.80}")
         if name not in self.manifest.lineages or self._kept.is_older(_SEARCH_STALE_S):
             self.refresh()
         lineage = self.manifest.lineages.get(name)

@@ -15,12 +15,13 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 
 from crl_qdrant.errors import InputError
 
-__all__ = ["Payload", "PointId", "at_path", "checked_payload", "id_of_key", "path_parts", "point_id"]
+__all__ = ["Payload", "PointId", "at_path", "checked_payload", "id_of_key", "path_parts", "point_id", "qdrant_path"]
 
 _DEEPEST: Final = 64
 """Levels of a payload: Qdrant Edge cannot read its log again where there are twice as many, nor a collection then."""
 
 _PART: Final = re.compile(r'"([^"]+)"|([^."\[\]]+)')
+_PLAIN: Final = re.compile(r"[\w-]+")
 _PATH: Final = re.compile(rf"(?:{_PART.pattern})(?:\.(?:{_PART.pattern}))*")
 
 PointId: TypeAlias = "int | str"
@@ -46,8 +47,7 @@ def point_id(value: object) -> PointId:
             if 0 <= number < 1 << 64:
                 return number
     raise InputError(
-        f"a point's id is an integer from 0 to 2^64-1 or a UUID, got {value!r}; for other keys use "
-        "uuid.uuid5(uuid.NAMESPACE_URL, key) and keep the key in the payload"
+        f"a point's id is an integer from 0 to 2^64-1 or a UUID, got {value!r}; crl_qdrant.id_of_key gives a key's id"
     )
 
 
@@ -88,6 +88,16 @@ def path_parts(key: str) -> list[str]:
     if not isinstance(key, str) or not _PATH.fullmatch(key):
         raise InputError(f'a field\'s name is like brand, crl.colour or crl."a.b", got {key!r:.80}')
     return [quoted or plain for quoted, plain in _PART.findall(key)]
+
+
+def qdrant_path(key: str) -> str:
+    """A field's name as Qdrant has it: a part with blanks or other signs in it goes in quotes, 'a."in stock"'.
+
+    What is no name as `path_parts` has it ("a[].b") stays as it is.
+    """
+    if not _PATH.fullmatch(key):
+        return key
+    return ".".join(part if _PLAIN.fullmatch(part) else f'"{part}"' for part in path_parts(key))
 
 
 def at_path(payload: Payload, key: str) -> Any:

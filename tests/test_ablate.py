@@ -206,7 +206,11 @@ def test_the_command_says_how_to_take_what_it_recommends(
     assert again.recommended.name == measured["recommended"]
     assert again.command is None
     (tmp_path / "data").rename(tmp_path / "my shop")
-    elsewhere = run("criteria", "ablate", "colour", "--labels", "deep.style", "--location", "my shop").splitlines()[-1]
-    assert elsewhere.startswith("keep it as it is") or elsewhere.endswith(" --location 'my shop'")
+    elsewhere = run("criteria", "ablate", "colour", "--labels", "deep.style", "--location", "my shop").splitlines()
+    assert elsewhere[-1].startswith("keep it as it is") or elsewhere[-1].endswith(" --location 'my shop'")
+    # by a label that has nothing to do with the criterion, it is better to do without
+    warning = "no variant is better by deep.style than a search without a criterion (raw)"
+    assert warning in elsewhere
+    assert "without a criterion" not in out
     (tmp_path / "my shop").rename(tmp_path / "data")
     assert "keep it as it is" in run("criteria", "ablate", "colour", "--labels", "colour")

@@ -102,6 +102,42 @@ def test_from_a_catalogue_to_hits(crl: Run, catalog: Path) -> None:
     assert crl("criteria", "drop", "colour")[1] == "criterion colour dropped\n"
 
 
+def test_columns_with_odd_names(crl: Run, catalog: Path) -> None:
+    catalog.write_text("sku,in stock,size.eu\n1,yes,40\n2,no,41\n3,yes,40\n,no,40\n3,no,40\n")
+    status, out, err = ingest(crl, "--encoder", "demo")
+    assert (status, out) == (0, "3 written, 0 unchanged, 2 rejected\n")
+    assert "rejected row 4: it has no id; where it comes from a table, its key is empty\n" in err
+    assert "key 3 stands more than once" in err
+    assert "yes" in crl("search", "--like", "1", "--field", "in stock")[1]
+    found = crl("search", "--like", "1", "--where", "in stock=yes", "--where", '"size.eu"=40', "--json")[1]
+    assert [(hit["id"], list(hit["scores"])) for hit in json.loads(found)] == [(3, ["image"])]
+    assert crl("search", "--like", "1", "--where", "size.eu=40")[2] == (
+        "no item has a field size.eu; a column whose name has a dot in it goes in quotes, '\"size.eu\"=…'\nno hits\n"
+    )
+    assert crl("search", "--like", "1", "--where", "sku=7")[2] == "no hits\n"
+
+
+def test_a_change_that_waits_is_said(crl: Run, catalog: Path) -> None:
+    ingest(crl, "--encoder", "demo")
+    crl("criteria", "add", "colour", "red", "blue")
+    crl("materialize", "colour")
+    waits = "searches and tags use the old version until: crl-qdrant materialize colour\n"
+    assert crl("criteria", "add", "colour", "black", "white", "green")[2] == waits
+    assert crl("criteria", "tag", "colour")[2] == waits
+    assert crl("criteria", "inspect", "colour")[2] == waits
+    assert "materialized, change pending" in crl("info")[1]
+    assert crl("criteria", "add", "colour", "--n-words", "9")[1:] == (
+        "criterion colour: 3 words\n",
+        f"these are the words it had; give others, --ask for some, or drop the criterion first\n{waits}",
+    )
+    crl("materialize", "colour")
+    assert crl("criteria", "tag", "colour")[2] == ""
+    assert crl("criteria", "add", "cut", "a", "b", "c", "-o", "suppress=colour")[1] == "criterion cut: 3 words\n"
+    assert json.loads(crl("criteria", "show", "cut", "--json")[1])["options"]["suppress"] == ["colour"]
+    with_modifier = json.loads(crl("search", "--like", "1", "-c", "colour", "-m", "with stripes", "--json")[1])
+    assert list(with_modifier[0]["scores"]) == ["colour", "modifier"]
+
+
 def test_ones_own_embeddings(crl: Run, catalog: Path) -> None:
     np.save(catalog.parent / "vectors.npy", np.random.default_rng(0).normal(size=(13, 6)).astype(np.float16))
     status, out, _ = crl("ingest", "catalog.csv", "--id-column", "sku", "--embeddings", "vectors.npy")
@@ -208,7 +244,7 @@ def test_ctrl_c_says_how_to_go_on(crl: Run, catalog: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("crl_qdrant.ingest.Writer.write", stopped)
     status, _, err = ingest(crl, "--encoder", "demo")
-    assert (status, err) == (130, "stopped; the same command goes on from here\n")
+    assert (status, err) == (130, "stopped; what was written stays, and the same command goes on from there\n")
 
 
 def test_a_picture_can_be_asked_about_that_is_not_in_the_catalogue(crl: Run, catalog: Path, tmp_path: Path) -> None:

@@ -63,6 +63,32 @@ def test_the_payload_is_written_and_the_rest_of_it_stays(location: Any) -> None:
     assert 15 <= products.count(models.Filter(must=[plain])) <= 25
 
 
+def test_labels_and_tags_take_each_others_place(location: Any) -> None:
+    products = kinds(location)
+    products.tag("kind")
+    products.few_shot("kind", examples(3), field="crl.kind")
+    for hit in products.search(like=0, limit=60):
+        assert set((hit.payload or {})["crl"]) == {"kind", "kind_probability"}
+    products.tag("kind")
+    for hit in products.search(like=0, limit=60):
+        assert set((hit.payload or {})["crl"]) in ({"kind", "kind_score"}, set())
+
+
+def test_fields_with_blanks_and_dots_in_their_names(location: Any) -> None:
+    products = CRLCollection.create("products", location=location, dimension=8, device="cpu")
+    payloads = [{"in stock": KINDS[n // 20], "size.eu": n // 20, "n": n} for n in range(60)]
+    products.add(range(60), embeddings=ROWS, payloads=payloads)
+    products.define(Criterion("kind", list("abcd"), embeddings=np.eye(8)[:4], preset="paper"))
+    assert products.search(like=0, limit=1, with_payload=["in stock", '"size.eu"'])[0].payload == {
+        "in stock": "plain",
+        "size.eu": 0,
+    }
+    assert [hit.group for hit in products.search(like=0, limit=3, group_by="in stock")] == ["plain", 7, True]
+    assert [hit.group for hit in products.search(like=0, limit=3, group_by='"size.eu"')] == [0, 1, 2]
+    assert products.few_shot("kind", "in stock").accuracy is not None
+    assert products.ablate("kind", "in stock").items == 60
+
+
 def test_labels_from_the_payload_and_a_filter(location: Any) -> None:
     products = kinds(location, labelled=3)
     found = products.few_shot("kind", "kind")

@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def _stop() -> NoReturn:
-    typer.echo("stopped; the same command goes on from here", err=True)
+    typer.echo("stopped; what was written stays, and the same command goes on from there", err=True)
     sys.exit(_INTERRUPTED)
 
 

@@ -42,7 +42,8 @@ def add(
     ] = None,
     preset: Annotated[str | None, typer.Option(help=f"How words become a projection: {', '.join(PRESETS)}.")] = None,
     option: Annotated[
-        list[str] | None, typer.Option("--option", "-o", help="One option, as in sharpen=0.5; may be repeated.")
+        list[str] | None,
+        typer.Option("--option", "-o", help="One option, as in sharpen=0.5 or suppress=fabric,cut; may be repeated."),
     ] = None,
     location: Location = "./data",
     collection: Collection = "products",
@@ -63,6 +64,7 @@ def add(
     if ask and given:
         raise CriterionError("give words, or --ask for them, not both")
     with open_collection(collection, location, device) as products:
+        keeps_words = name in products.criteria and not given and not ask
         kept = products.define(
             name,
             LanguageModel() if ask else given or None,
@@ -74,6 +76,8 @@ def add(
             **dict(map(_option, option or [])),
         )
         typer.echo(f"criterion {name}: {len(kept.words)} words")
+        if keeps_words and (n_words is not None or domain is not None):
+            typer.echo("these are the words it had; give others, --ask for some, or drop the criterion first", err=True)
         say_if_pending(products, name)
 
 
@@ -86,7 +90,7 @@ def _option(text: str) -> tuple[str, Any]:
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:
-        return name, value
+        return name, value.split(",") if name == "suppress" and value != "others" else value
 
 
 @app.command("list")
@@ -101,13 +105,7 @@ def list_criteria(location: Location = "./data", collection: Collection = "produ
 
     table = Table("criterion", "words", "dimensions", "state", "points")
     for each in criteria:
-        state = (
-            each.state.value
-            + (", change pending" if each.pending else "")
-            + (", outdated" if each.outdated else "")
-            + (", trained head" if each.head else "")
-        )
-        table.add_row(each.name, str(len(each.words)), str(each.rank), state, str(each.points))
+        table.add_row(each.name, str(len(each.words)), str(each.rank), each.status, str(each.points))
     console().print(table)
 
 

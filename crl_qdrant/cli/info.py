@@ -23,5 +23,5 @@ def info(location: Location = "./data", collection: Collection = "products", as_
     )
     for each in content.criteria:
         typer.echo(
-            f"  {each.name}: {len(each.words)} words, {each.rank} dimensions, {each.state.value}, {each.points} points"
+            f"  {each.name}: {len(each.words)} words, {each.rank} dimensions, {each.status}, {each.points} points"
         )

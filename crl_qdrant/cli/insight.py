@@ -9,7 +9,16 @@ from typing import Annotated, TYPE_CHECKING
 
 import typer
 
-from crl_qdrant.cli.options import AsJson, Collection, console, Device, Location, open_collection, print_json
+from crl_qdrant.cli.options import (
+    AsJson,
+    Collection,
+    console,
+    Device,
+    Location,
+    open_collection,
+    print_json,
+    say_if_pending,
+)
 from crl_qdrant.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,6 +49,7 @@ def inspect(
     """Look into a criterion: which of its words are used, by which items, and what it shares with other criteria."""
     with open_collection(collection, location, device) as products:
         found = products.inspect(name, sample=sample, top=top, examples=examples, seed=seed, with_payload=[image_field])
+        say_if_pending(products, name)
     if page is not None:
         _write(page, found, images_root, image_field)
     if as_json:
@@ -93,6 +103,7 @@ def tag(
     """Write each item's words to its payload, for filters and facets. Stopped and run again, it goes on."""
     with open_collection(collection, location, device) as products:
         written = products.tag(name, top=top, field=field)
+        say_if_pending(products, name)
     if as_json:
         print_json({"criterion": name, "written": written})
     else:
@@ -137,6 +148,8 @@ def _print_ablation(ablation: Ablation, command: str | None) -> None:
     for name, reason in ablation.skipped.items():
         typer.echo(f"left out {name}: {reason}")
     chosen = ablation.recommended
+    if ablation.variants[0].preset is None and not ablation.variants[0].current:
+        typer.echo(f"no variant is better by {ablation.labels} than a search without a criterion (raw)")
     if command is None:
         typer.echo(f"keep it as it is ({chosen.name}), by {ablation.items} items with {ablation.labels}")
     else:

@@ -66,4 +66,4 @@ def print_rejected(report: Report) -> None:
 def say_if_pending(products: CRLCollection, criterion: str) -> None:
     """On standard error, where a changed criterion waits to be materialised: how to do that."""
     if any(each.name == criterion and each.pending for each in products.info().criteria):
-        typer.echo(f"searches use the old version until: crl-qdrant materialize {criterion}", err=True)
+        typer.echo(f"searches and tags use the old version until: crl-qdrant materialize {criterion}", err=True)

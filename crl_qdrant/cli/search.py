@@ -12,7 +12,7 @@ from crl_qdrant.errors import InputError, NotFoundError
 if TYPE_CHECKING:
     from qdrant_client import models
 
-    from crl_qdrant import Hit
+    from crl_qdrant import CRLCollection, Hit
     from crl_qdrant.points import Payload
 
 __all__ = ["search"]
@@ -26,9 +26,12 @@ def search(
         list[str] | None,
         typer.Option("--criterion", "-c", help="In which respect; several as NAME or NAME=WEIGHT; none: overall."),
     ] = None,
+    modifier: Annotated[
+        str | None, typer.Option("--modifier", "-m", help="How the hits should differ: “with stripes”.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many hits.")] = 10,
     where: Annotated[
-        list[str] | None, typer.Option(help="FIELD=VALUE that the payload must match; may be repeated.")
+        list[str] | None, typer.Option(help="FIELD=VALUE that the payload must match, a.b for b in a; may be repeated.")
     ] = None,
     field: Annotated[
         list[str] | None, typer.Option(help="Payload field to show, such as brand or crl.colour; may be repeated.")
@@ -58,12 +61,17 @@ def search(
             like=point,
             text=text,
             criterion=_criterion(criterion or []),
+            modifier=modifier,
             limit=limit,
             query_filter=query_filter,
             with_payload=field or True,
         )
+        if not hits:
+            _say_what_nobody_has(products, where or [])
     if as_json:
-        print_json([{"id": hit.id, "score": hit.score, "payload": hit.payload} for hit in hits])
+        print_json(
+            [{"id": hit.id, "score": hit.score, "scores": dict(hit.scores), "payload": hit.payload} for hit in hits]
+        )
     else:
         _print_table(hits, field)
 
@@ -86,10 +94,7 @@ def _filter(where: list[str]) -> models.Filter | None:
     from qdrant_client import models
 
     conditions: list[models.Condition] = []
-    for each in where:
-        key, found, value = each.partition("=")
-        if not found or not key:
-            raise InputError(f"--where takes FIELD=VALUE, got {each!r}")
+    for key, value in map(_wanted, where):
         # the command line cannot tell the number 7 from the text "7", so either counts
         readings: list[models.Condition] = [models.FieldCondition(key=key, match=models.MatchValue(value=value))]
         number = _number(value)
@@ -99,6 +104,27 @@ def _filter(where: list[str]) -> models.Filter | None:
             readings.append(models.FieldCondition(key=key, match=models.MatchValue(value=value == "true")))
         conditions.append(models.Filter(should=readings))
     return models.Filter(must=conditions) if conditions else None
+
+
+def _wanted(text: str) -> tuple[str, str]:
+    """Field and value in "brand=Acme"."""
+    from crl_qdrant.points import qdrant_path
+
+    key, found, value = text.partition("=")
+    if not found or not key:
+        raise InputError(f"--where takes FIELD=VALUE, got {text!r}")
+    return qdrant_path(key), value
+
+
+def _say_what_nobody_has(products: CRLCollection, where: list[str]) -> None:
+    """A misspelt field finds nothing, as one does that is in no stock: say which it is."""
+    from qdrant_client import models
+
+    for key in dict.fromkeys(key for key, _ in map(_wanted, where)):
+        nothing = models.IsEmptyCondition(is_empty=models.PayloadField(key=key))
+        if not products.count(models.Filter(must_not=[nothing])):
+            quotes = f"; a column whose name has a dot in it goes in quotes, '\"{key}\"=…'" if "." in key else ""
+            typer.echo(f"no item has a field {key}{quotes}", err=True)
 
 
 def _number(text: str) -> float | None:

@@ -24,6 +24,7 @@ from crl_qdrant.stores import Store
 __all__ = ["tag"]
 
 _SCORE: Final = "_score"
+_PROBABILITY: Final = "_probability"
 _DIGITS: Final = 4
 
 
@@ -70,11 +71,12 @@ def tag(
 
 def _entry(key: str, tags: list[tuple[str, float]], top: int) -> Payload:
     """What a point's tags are to be; None, which removes what is there, where no word says anything of the item."""
+    beside = {key + _PROBABILITY: None}  # of a label that was in the field before
     if not tags:
-        return {key: None, key + _SCORE: None}
+        return {key: None, key + _SCORE: None, **beside}
     if top == 1:
-        return {key: tags[0][0], key + _SCORE: tags[0][1]}
-    return {key: [word for word, _ in tags], key + _SCORE: [score for _, score in tags]}
+        return {key: tags[0][0], key + _SCORE: tags[0][1], **beside}
+    return {key: [word for word, _ in tags], key + _SCORE: [score for _, score in tags], **beside}
 
 
 def _tags_of(record: Any) -> Payload:

@@ -19,7 +19,7 @@ from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.errors import CRLError, ExistsError, NotFoundError, StoreError
 from crl_qdrant.points import Payload, PointId
 from crl_qdrant.stores.awaited import AwaitedClient
-from crl_qdrant.stores.store import Record, Scored, VectorQuery, WithPayload
+from crl_qdrant.stores.store import Record, Scored, selector, VectorQuery, WithPayload
 
 __all__ = ["ClientStore"]
 
@@ -167,7 +167,7 @@ class ClientStore:
                 limit=query.limit,
                 offset=query.offset,
                 filter=checked_filter(query.query_filter),
-                with_payload=query.with_payload,
+                with_payload=selector(query.with_payload),
                 score_threshold=query.score_threshold,
                 params=self._params(query),
             )
@@ -204,7 +204,7 @@ class ClientStore:
     ) -> list[Record]:
         with self._call("reading points"):
             found = self._client.retrieve(
-                self._name, list(ids), with_payload=with_payload, with_vectors=[vector] if vector else False
+                self._name, list(ids), with_payload=selector(with_payload), with_vectors=[vector] if vector else False
             )
         return [Record(_plain(p.id), p.payload, _vector(p, vector) if vector else None) for p in found]
 

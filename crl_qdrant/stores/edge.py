@@ -23,7 +23,7 @@ from crl_qdrant.stores.edge_optimize import optimize_shard
 from crl_qdrant.stores.edge_repair import load_shard
 from crl_qdrant.stores.edge_request import edge_request, nearest, prefetch
 from crl_qdrant.stores.json_file import read_json, write_json
-from crl_qdrant.stores.store import Record, Scored, VectorQuery, WithPayload
+from crl_qdrant.stores.store import Record, Scored, selector, VectorQuery, WithPayload
 
 __all__ = ["EdgeStore"]
 
@@ -181,7 +181,7 @@ class EdgeStore:
         self, ids: Sequence[PointId], *, vector: str | None = None, with_payload: WithPayload = True
     ) -> list[Record]:
         with self._lock, translated("reading points"):
-            found = self._shard.retrieve(list(ids), with_payload, [vector] if vector else False)
+            found = self._shard.retrieve(list(ids), selector(with_payload), [vector] if vector else False)
         return [Record(_plain(p.id), p.payload, _vector(p, vector) if vector else None) for p in found]
 
     def scroll(

@@ -29,7 +29,10 @@ def edge_filter(query_filter: models.Filter | None) -> edge.Filter | None:
     except FilterError:
         raise
     except Exception as error:  # Edge's constructors raise bare Exceptions for values out of range
-        raise FilterError(f"Qdrant Edge refused the filter {query_filter!r:.200}: {error}") from error
+        hint = (
+            "; a part with blanks or dots in it goes in quotes, key='\"in stock\"'" if "JSON path" in str(error) else ""
+        )
+        raise FilterError(f"Qdrant Edge refused the filter: {error}{hint}") from error
 
 
 def _filter(query_filter: models.Filter) -> edge.Filter:

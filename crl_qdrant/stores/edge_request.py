@@ -7,7 +7,7 @@ from qdrant_client import models
 
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.stores.edge_filter import edge_filter
-from crl_qdrant.stores.store import VectorQuery
+from crl_qdrant.stores.store import selector, VectorQuery
 
 __all__ = ["edge_request", "nearest", "prefetch"]
 
@@ -23,7 +23,7 @@ def edge_request(query: VectorQuery) -> edge.QueryRequest:
         offset=query.offset,
         query=nearest(query.vector, query.using),
         filter=edge_filter(query.query_filter),
-        with_payload=query.with_payload,
+        with_payload=selector(query.with_payload),
         score_threshold=query.score_threshold,
         params=None if query.params is None else _params(query.params),
     )

@@ -8,11 +8,16 @@ from typing import Any, NamedTuple, Protocol
 from qdrant_client import models
 
 from crl_qdrant.embeddings import Float32Array
-from crl_qdrant.points import Payload, PointId
+from crl_qdrant.points import Payload, PointId, qdrant_path
 
-__all__ = ["Record", "Scored", "Store", "VectorQuery", "WithPayload"]
+__all__ = ["Record", "Scored", "Store", "VectorQuery", "WithPayload", "selector"]
 
 WithPayload = bool | list[str]
+
+
+def selector(with_payload: WithPayload) -> WithPayload:
+    """What is wanted of a payload, its keys as Qdrant has them."""
+    return with_payload if isinstance(with_payload, bool) else [qdrant_path(key) for key in with_payload]
 
 
 class Scored(NamedTuple):

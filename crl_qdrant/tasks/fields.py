@@ -49,13 +49,15 @@ def write_field(store: Store, field: str, ids: Sequence[PointId], values: Sequen
         InputError: a point has something else where the field's parent goes; nothing is written then.
     """
     key, _, name = field.rpartition(".")
+    # a tag that was in this place had its score beside it; None removes it
+    gone = {f"{name}_score": None} if key == TAGS_KEY else {}
     if key:
         for start in range(0, len(ids), _AT_ONCE):
             for record in store.retrieve(ids[start : start + _AT_ONCE], with_payload=[key.partition(".")[0]]):
                 _check_parent(record, key)
     for start in range(0, len(ids), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        named = [{name + suffix: value for suffix, value in each.items()} for each in values[part]]
+        named = [{**gone, **{name + suffix: value for suffix, value in each.items()}} for each in values[part]]
         store.set_payload(ids[part], named, key=key or None)
 
 
