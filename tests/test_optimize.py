@@ -1,4 +1,4 @@
-"""Qdrant Edge's index is built in another process: this one goes on, and can be stopped."""
+"""A directory has one owner, also while another process builds its index; this one goes on, and can be stopped."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import qdrant_edge as edge
 from fakes import unit
 
-from crl_qdrant import AsyncCRLCollection, CRLCollection, LockedError, StoreError
+from crl_qdrant import AsyncCRLCollection, Criterion, CRLCollection, LockedError, StoreError
 from crl_qdrant.stores import edge_optimize
 
 ROWS = unit(np.random.default_rng(2).normal(size=(40, 6)))
@@ -103,3 +104,40 @@ def test_it_dies_with_its_owner(products: CRLCollection, tmp_path: Path) -> None
     owner.wait()
     with CRLCollection.open("products", location=tmp_path) as again:
         assert works(again)
+
+
+def test_a_refused_open_changes_nothing(products: CRLCollection, tmp_path: Path) -> None:
+    shard = tmp_path / "products" / "shard"
+    products.define(Criterion("cut", list("xyz"), embeddings=ROWS[:3]))
+    products.add(range(40, 60), embeddings=ROWS[:20])
+    before = {path: path.stat().st_mtime_ns for path in shard.rglob("*")}
+    with pytest.raises(LockedError, match="open already"):
+        CRLCollection.open("products", location=tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in shard.rglob("*")} == before
+    products.materialize("cut")
+    products.optimize()
+    assert products.search(embedding=ROWS[3], criterion="cut", limit=1)[0].score == pytest.approx(1)
+    products.close()
+    another = edge.EdgeShard.load(str(shard))  # a program of somebody's own, which does not know our lock
+    before = {path: path.stat().st_mtime_ns for path in shard.rglob("*")}
+    with pytest.raises(LockedError, match="open already"):
+        CRLCollection.open("products", location=tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in shard.rglob("*")} == before
+    another.close()
+    with CRLCollection.open("products", location=tmp_path) as again:
+        assert again.count() == 60
+
+
+def test_nobody_else_gets_it_while_its_index_is_built(products: CRLCollection, monkeypatch: pytest.MonkeyPatch) -> None:
+    location = products._store._directory.parent  # type: ignore[attr-defined]
+    waiting = "import pathlib, sys, time\nwhile not (pathlib.Path(sys.argv[1]) / 'go').exists():\n    time.sleep(0.01)"
+    monkeypatch.setattr(edge_optimize, "_PROGRAM", waiting)
+    building = threading.Thread(target=products.optimize)
+    building.start()
+    for _ in range(3):
+        with pytest.raises(LockedError):
+            CRLCollection.open("products", location=location)
+    assert building.is_alive()
+    (location / "products" / "shard" / "go").touch()
+    building.join()
+    assert works(products)

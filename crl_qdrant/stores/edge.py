@@ -19,6 +19,7 @@ from crl_qdrant.errors import ExistsError, NotFoundError, StoreError
 from crl_qdrant.points import Payload, PointId
 from crl_qdrant.stores.edge_errors import translated
 from crl_qdrant.stores.edge_filter import edge_filter
+from crl_qdrant.stores.edge_lock import DirectoryLock
 from crl_qdrant.stores.edge_optimize import optimize_shard
 from crl_qdrant.stores.edge_repair import load_shard
 from crl_qdrant.stores.edge_request import edge_request, nearest, prefetch
@@ -37,8 +38,9 @@ class EdgeStore:
     Use `create` or `open`; one process at a time can hold a directory.
     """
 
-    def __init__(self, directory: Path, shard: edge.EdgeShard, metadata: dict[str, Any]) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, hold: DirectoryLock, shard: edge.EdgeShard, metadata: dict[str, Any]) -> None:
+        self._directory = directory.absolute()  # wherever the process may go
+        self._hold = hold
         self._shard = shard
         self._lock = threading.Lock()  # held while the shard is another process's; its calls do not overlap anyway
         self._metadata = metadata
@@ -91,10 +93,17 @@ class EdgeStore:
                 + (f"there are: {', '.join(others)}" if others else "there is none at all")
             )
         with translated(f"opening {directory}"):
-            metadata = read_json(directory / _METADATA)
-            if not isinstance(metadata, dict):
-                raise StoreError(f"{directory / _METADATA} is damaged: it holds no JSON object; restore it from a copy")
-            return cls(directory, load_shard(directory / _SHARD), metadata)
+            hold = DirectoryLock(directory)
+            try:
+                metadata = read_json(directory / _METADATA)
+                if not isinstance(metadata, dict):
+                    raise StoreError(
+                        f"{directory / _METADATA} is damaged: it holds no JSON object; restore it from a copy"
+                    )
+                return cls(directory, hold, load_shard(directory / _SHARD), metadata)
+            except BaseException:
+                hold.release()
+                raise
 
     @property
     def shared(self) -> bool:
@@ -203,13 +212,14 @@ class EdgeStore:
             self._shard.flush()  # which a closed one refuses
             self._shard.close()
             try:
-                optimize_shard(path)
+                optimize_shard(path, self._hold)
             finally:
                 self._shard = load_shard(path)
 
     def close(self) -> None:
         with self._lock, translated("closing"):
             self._shard.close()
+            self._hold.release()
 
     def _update(self, action: str, operation: edge.UpdateOperation) -> None:
         with self._lock, translated(action):

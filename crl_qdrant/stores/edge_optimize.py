@@ -15,6 +15,7 @@ from typing import Final
 import qdrant_edge as edge
 
 from crl_qdrant.errors import StoreError
+from crl_qdrant.stores.edge_lock import DirectoryLock
 
 __all__ = ["optimize_shard"]
 
@@ -40,8 +41,13 @@ opened.close()
 """
 
 
-def optimize_shard(shard: Path) -> None:
+def optimize_shard(shard: Path, hold: DirectoryLock) -> None:
     """Build the indexes of a shard that nobody has open. Stopped, it leaves the shard as good as it was.
+
+    Args:
+        shard: where it is.
+        hold: on the collection's directory; the other process has it too, so that the directory is not free before
+            both are gone.
 
     Raises:
         StoreError: the process could not be started, or failed; the message has its last words.
@@ -50,7 +56,12 @@ def optimize_shard(shard: Path) -> None:
     command = [sys.executable, "-I", "-c", _PROGRAM, str(shard), str(packages), str(os.getpid())]
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, errors="replace"
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            errors="replace",
+            pass_fds=() if sys.platform == "win32" else (hold.fileno(),),
         )
     except OSError as error:
         raise StoreError(f"building the index: {sys.executable!r} cannot be started for it: {error}") from error

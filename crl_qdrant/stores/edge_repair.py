@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,8 +26,6 @@ from crl_qdrant.stores.json_file import read_json, write_json
 __all__ = ["load_shard"]
 
 _CRITERIA: Final = "crl_"  # what the names of criteria's vectors begin with; the others hold raw embeddings
-_TRIES: Final = 10
-_PAUSE_S: Final = 0.05
 _ADVICE: Final = "restore the directory from a copy, or make the collection again and add the images anew"
 
 
@@ -36,14 +33,14 @@ def load_shard(shard: Path) -> edge.EdgeShard:
     """The shard in a directory, its segments brought to agree with its configuration where they do not.
 
     Raises:
-        BlockingIOError: another process, or another object of this one, has it open.
+        BlockingIOError: another program has it open.
         StoreError: it cannot be opened, or not without losing embeddings; the message says what to do.
         Exception: Edge's own, where the shard is open elsewhere.
     """
     try:
         return _loaded(shard)
     except Exception as error:
-        if "WouldBlock" in str(error):
+        if "WouldBlock" in str(error) or isinstance(error, BlockingIOError):
             raise
         if not _mended(shard):
             raise StoreError(
@@ -53,14 +50,8 @@ def load_shard(shard: Path) -> edge.EdgeShard:
 
 
 def _loaded(shard: Path) -> edge.EdgeShard:
-    """Tried for half a second where it is open elsewhere: a process that was killed does not let go at once."""
-    for _ in range(_TRIES):
-        try:
-            return edge.EdgeShard.load(str(shard))
-        except Exception as error:
-            if "WouldBlock" not in str(error):
-                raise
-            time.sleep(_PAUSE_S)
+    with _locked(shard / "wal"):
+        pass  # free: Edge itself looks only after it has changed files, which are another program's where it is not
     return edge.EdgeShard.load(str(shard))
 
 
