@@ -18,7 +18,7 @@ from crl_qdrant.device import check_device
 from crl_qdrant.embeddings import Float32Array, matrix
 from crl_qdrant.encoders import Encoder, load_encoder
 from crl_qdrant.encoders.bound import BoundEncoder
-from crl_qdrant.errors import InputError
+from crl_qdrant.errors import CriterionError, InputError
 from crl_qdrant.images import ImageInput
 from crl_qdrant.info import collection_info, CollectionInfo
 from crl_qdrant.ingest import Writer
@@ -301,6 +301,7 @@ class CRLCollection:
                 raw=self._manifest.raw,
                 criterion_vectors=self._criteria.vectors,
                 on_written=self._resident.put,
+                on_failed=self._resident.forget,
             )
             return writer.write(items, batch_size=batch_size, on_error=on_error, resume=resume, advance=advance)
 
@@ -313,7 +314,11 @@ class CRLCollection:
         """
         checked = [point_id(each) for each in listed("ids", ids)]
         with self._write_lock:
-            self._store.delete(checked)
+            try:
+                self._store.delete(checked)
+            except BaseException:
+                self._resident.forget()  # they may be gone all the same
+                raise
             self._resident.remove(checked)
 
     def count(self, query_filter: models.Filter | None = None) -> int:
@@ -446,6 +451,8 @@ class CRLCollection:
             CriterionError: a name that cannot be.
             StoreError: the store refused.
         """
+        if not isinstance(new_name, str):
+            raise CriterionError(f"a criterion's name is a text, got {new_name!r:.80}")
         with self._write_lock:
             self._criteria.rename(name, new_name)
 
@@ -603,17 +610,19 @@ class CRLCollection:
         migrator = Migrator(self._store, self._criteria, bound, raw, images, batch_size=batch_size)
         if dry_run:
             return migrator.plan()
+
+        def use() -> None:
+            manifest = read_manifest(self._store, self.name)
+            resident = Resident(self._store, manifest.raw, self._device, self._resident.scan_memory)
+            self._use(Criteria(self.name, self._store, manifest, bound, self._device), bound, resident)
+
         with progress_bar(f"migrating to {loaded.name}", show=progress) as advance:
-            done = migrator.run(skip=on_error == "skip", lock=self._write_lock, advance=advance)
+            done = migrator.run(skip=on_error == "skip", lock=self._write_lock, advance=advance, use=use)
         if done.rejected and on_error == "raise":
             raise InputError(
                 f"{len(done.rejected)} of {done.points} points cannot be embedded, the first: {done.rejected[0]}; "
                 'mend or delete them and call migrate again, or leave them behind with on_error="skip"'
             )
-        with self._write_lock:
-            manifest = read_manifest(self._store, self.name)
-            resident = Resident(self._store, manifest.raw, self._device, self._resident.scan_memory)
-            self._use(Criteria(self.name, self._store, manifest, bound, self._device), bound, resident)
         return done
 
     def drop_previous(self) -> None:
@@ -1009,9 +1018,10 @@ class CRLCollection:
             NotFoundError: no such criterion.
             InputError: the exact answer cannot be had: the criterion is not materialised and the scan does not fit.
         """
-        self._criteria.find(criterion)
+        space = Space.of(self._criteria, criterion)
         exactly = models.SearchParams(exact=True)
         rows = self._resident.sample()[: whole_number("sample", sample, least=1)]
+        rows = rows[space.represent(rows).any(axis=1)]  # what has no part in the words has no nearest point
         common: dict[str, Any] = {"criterion": criterion, "limit": limit, "with_payload": False}
         queries = [Query(embedding=row, search_params=exactly, **common) for row in rows]
         if any(not self._searcher.plan(query).exact for query in queries[:1]):

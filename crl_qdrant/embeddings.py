@@ -75,13 +75,14 @@ def unit_vector(embedding: Any, *, what: str, dimension: int) -> Float32Array:
         EmbeddingError: not one vector of that dimension, or NaN, infinite or zero.
     """
     try:
-        vector = np.asarray(embedding, dtype=np.float32)
+        vector = np.array(embedding, dtype=np.float32, order="C")  # ours alone, whatever the caller does with his
     except (TypeError, ValueError, RuntimeError) as error:
         raise EmbeddingError(f"{what} must be an array of {dimension} numbers: {error}") from error
     if vector.shape != (dimension,):
         raise EmbeddingError(f"{what} must have shape [{dimension}], got {list(vector.shape)}")
     # one product answers for almost every vector: it is NaN, infinite or zero exactly where the vector is unusual
-    square = float(np.dot(vector, vector))
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = float(np.dot(vector, vector))
     if 1e-12 < square < 1e12:
         return vector if abs(square - 1.0) < 1e-6 else vector / np.float32(square**0.5)
     if reason := flaw(vector):

@@ -56,6 +56,7 @@ class Writer:
         raw: the raw vectors' name and dimension.
         criterion_vectors: the other named vectors of points with these embeddings [B, d], unit rows.
         on_written: called after each batch with its ids and embeddings [B, d], unit rows.
+        on_failed: called where a batch may be written, or not: the store refused, or was interrupted.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Writer:
         raw: RawVector,
         criterion_vectors: Callable[[Float32Array], Mapping[str, Float32Array]],
         on_written: Callable[[Sequence[PointId], Float32Array], None],
+        on_failed: Callable[[], None],
     ) -> None:
         self._store = store
         self._encoder = encoder
@@ -73,6 +75,7 @@ class Writer:
         self._raw = raw
         self._criterion_vectors = criterion_vectors
         self._on_written = on_written
+        self._on_failed = on_failed
 
     def write(
         self,
@@ -223,7 +226,11 @@ class Writer:
         embeddings = unit_rows(embeddings[usable], what="the embeddings")
         ids = [each.id for each in ready]
         vectors = {self._raw.vector: embeddings, **self._criterion_vectors(embeddings)}
-        self._store.upsert(ids, vectors, [each.payload for each in ready])
+        try:
+            self._store.upsert(ids, vectors, [each.payload for each in ready])
+        except BaseException:
+            self._on_failed()
+            raise
         self._on_written(ids, embeddings)
         report.written += len(ready)
         report.replaced += sum(each.replaces for each in ready)

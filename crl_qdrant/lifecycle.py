@@ -166,15 +166,20 @@ class Criteria:
         lineages = {name: self._lineage(name) for name in names}
         for lineage in lineages.values():
             self._remove_retired(lineage)
-            # a head stays with the representations that it was trained on
-            if lineage.latest.projection.head is None and self._is_behind(lineage.latest):
+            if self._may_follow(lineage.latest):
                 self._define(lineage.latest.criterion)
         versions = [self._begun(self.manifest.lineages[name].latest) for name in lineages]
         raw = self.manifest.raw.vector
         written = fill_vectors(self._store, raw, versions, self.projector, batch_size=batch_size, advance=advance)
         for version in versions:
             self._complete(version)
-        return written
+        # those that suppress one which has just changed were built beside its old version
+        behind = [name for name in lineages if self._may_follow(self._lineage(name).latest)]
+        return written + (self.materialize(behind, batch_size=batch_size, advance=advance) if behind else 0)
+
+    def _may_follow(self, version: StoredCriterion) -> bool:
+        """Whether others have changed, and there is no head, which stays with what it was trained on."""
+        return version.projection.head is None and self._is_behind(version)
 
     def _begun(self, version: StoredCriterion) -> StoredCriterion:
         """The version, with a named vector to fill."""
@@ -197,6 +202,8 @@ class Criteria:
         retired = () if lineage.pending is None else (lineage.current.vector,)
         self._kept.keep(Lineage(version.in_state(CriterionState.MATERIALIZED), None, retired))
         self._remove_retired(self._lineage(name))
+        if retired:
+            self._update_dependents(name)
 
     def rename(self, name: str, new_name: str) -> None:
         """Give a criterion another name; its named vector keeps its own."""
@@ -244,7 +251,7 @@ class Criteria:
             current = lineage.current
             if name == changed or current.has_vector or not current.criterion.options.suppress:
                 continue
-            if current.projection.head is None and self._is_behind(current):
+            if self._may_follow(current):
                 try:
                     self._define(current.criterion)
                 except CriterionError:

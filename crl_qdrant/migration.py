@@ -120,13 +120,16 @@ class Migrator:
         elapsed = time.perf_counter() - started
         return replace(self._report(rejected), seconds=elapsed / max(len(records), 1) * left)
 
-    def run(self, *, skip: bool, lock: AbstractContextManager[Any], advance: Advance) -> Migration:
+    def run(
+        self, *, skip: bool, lock: AbstractContextManager[Any], advance: Advance, use: Callable[[], None]
+    ) -> Migration:
         """Embed, build and change over; `lock` is held while something is written.
 
         Args:
             skip: change over although some points have no embedding; those are then found by no image.
             lock: keeps other writes of this process out.
             advance: moves the progress bar on.
+            use: called when the new embeddings are current, with the lock still held.
         """
         started = time.perf_counter()
         manifest = self._criteria.manifest
@@ -140,6 +143,7 @@ class Migrator:
                 self._criteria.refresh()
                 now = self._criteria.manifest.lineages.values()
                 self._fill([each for lineage in now for each in lineage.versions if each.has_vector], advance)
+                use()
             return replace(self._report(rejected), seconds=time.perf_counter() - started, done=True)
         with lock:
             # points that were added meanwhile
@@ -151,6 +155,7 @@ class Migrator:
                 lineages = self._following()
                 self._build(lineages, advance)
                 self._change_over()
+                use()
         return replace(self._report(rejected), seconds=time.perf_counter() - started, done=done)
 
     # ------------------------------------------------------------------ embedding
@@ -213,6 +218,10 @@ class Migrator:
             if name in wanted and _says_the_same(lineage.current.criterion, wanted[name])
         }
         if kept.keys() == wanted.keys():
+            gone = manifest.following_lineages.keys() - wanted.keys()  # dropped in between
+            for name in gone:
+                self._store.drop_vector(manifest.following_lineages[name].current.vector)
+                self._criteria.write(Lineage.removal(name, following=True))
             return kept
         embedded = {name: each.with_embeddings(embedded_words(each, self._encoder)) for name, each in wanted.items()}
         lineages: dict[str, Lineage] = {}
@@ -231,12 +240,9 @@ class Migrator:
         return lineages
 
     def _build(self, lineages: Mapping[str, Lineage], advance: Advance) -> None:
+        # also those that an earlier run has built: points may have come since
         now = self._criteria.manifest.criteria
-        left = [
-            lineage
-            for name, lineage in lineages.items()
-            if now[name].has_vector and lineage.current.state is not CriterionState.MATERIALIZED
-        ]
+        left = [lineage for name, lineage in lineages.items() if now[name].has_vector]
         for lineage in left:
             self._store.create_vector(lineage.current.vector, lineage.current.rank)
         self._fill([lineage.current for lineage in left], advance)

@@ -193,6 +193,24 @@ def test_suppressing_all_others_follows_them(products: CRLCollection) -> None:
     assert scores(products, "cut") == expected(NEW)
 
 
+def test_criteria_that_suppress_one_follow_it_when_it_changes_over(products: CRLCollection) -> None:
+    products.define(FABRIC)
+    products.materialize("fabric")
+    products.define(Criterion("cut", list("vwxyz"), embeddings=NEW, suppress="others", suppress_rank=1))
+    beside_the_old = products.info().criteria[1].fingerprint
+    products.define(CHANGED)
+    products.materialize("fabric")
+    cut = products.info().criteria[1]
+    assert (cut.outdated, cut.state, cut.fingerprint != beside_the_old) == (False, CriterionState.DEFINED, True)
+    products.materialize("cut")
+    products.define(FABRIC)
+    products.materialize("cut", "fabric")
+    cut = products.info().criteria[1]
+    assert (cut.outdated, cut.pending, cut.fingerprint) == (False, False, beside_the_old)
+    with pytest.raises(CriterionError, match="a criterion's name is a text"):
+        products.rename_criterion("cut", ["fit"])  # type: ignore[arg-type]
+
+
 def test_searches_go_on_and_never_mix_two_versions(products: CRLCollection) -> None:
     products.define(FABRIC)
     products.materialize("fabric")

@@ -13,6 +13,7 @@ from fakes import ColourEncoder, image_of, Newer, picture
 from killed import migrate_and_die, opened, processes
 
 from crl_qdrant import CriterionState, CRLCollection, CRLError, InputError, ManifestError
+from crl_qdrant.migration import Migrator
 
 RNG = np.random.default_rng(3)
 PICTURES = {n: tuple(int(v) for v in RNG.integers(0, 256, size=3)) for n in range(60)}
@@ -100,6 +101,53 @@ def test_stopped_anywhere_it_goes_on_and_searches_use_the_old_one_meanwhile(loca
     products.close()
     with CRLCollection.open("products", location=location, encoder=Newer()) as again:
         assert again.search(picture("blue"), criterion="colour", limit=1)[0].id == 200
+
+
+def test_stopped_before_the_last_write_points_that_come_then_are_not_forgotten(
+    location: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    products = made(location, "products", ColourEncoder())
+    products.materialize("hue")
+
+    def stopped(self: Migrator) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Migrator, "_change_over", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            products.migrate(Newer(), image_of)
+    products.add([200], [picture("blue")], payloads=[{"rgb": [0, 0, 255]}])
+    products.drop_criterion("hue")
+    assert products.migrate(Newer(), image_of).done
+    (colour,) = products.info().criteria  # what was dropped does not come back
+    assert (colour.name, colour.state, colour.points) == ("colour", CriterionState.MATERIALIZED, 61)
+    assert products.search(picture("blue"), criterion="colour", strategy="named", limit=1)[0].id == 200
+    products.drop_previous()
+    assert len(products._store.vector_sizes()) == 2
+
+
+def test_writes_of_other_threads_wait_and_go_on(location: Any) -> None:
+    products = made(location, "products", ColourEncoder())
+    begun, wrong = threading.Event(), list[Exception]()
+
+    def adding() -> None:
+        begun.wait()
+        for number in range(200, 230):
+            try:
+                products.add([number], [picture("blue")], payloads=[{"rgb": [0, 0, 255]}])
+            except CRLError as error:
+                wrong.append(error)
+
+    def image(point: Any, payload: dict[str, Any]) -> Any:
+        begun.set()
+        return image_of(point, payload)
+
+    thread = threading.Thread(target=adding)
+    thread.start()
+    assert products.migrate(Newer(), image).done
+    thread.join()
+    assert wrong == []
+    assert products.count() == len(products.search(picture("blue"), limit=100)) == 90
 
 
 def test_killed_anywhere_it_goes_on(tmp_path: Any) -> None:

@@ -141,3 +141,26 @@ def test_nobody_else_gets_it_while_its_index_is_built(products: CRLCollection, m
     (location / "products" / "shard" / "go").touch()
     building.join()
     assert works(products)
+
+
+def test_the_process_may_go_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with CRLCollection.create("products", location="data", dimension=6) as products:
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        products.add(range(40), embeddings=ROWS)
+        products.optimize()
+        assert works(products)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_does_not_let_go_of_it(products: CRLCollection, tmp_path: Path) -> None:
+    child = os.fork()
+    if not child:
+        products._store._hold.release()  # type: ignore[attr-defined]
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    with pytest.raises(LockedError):
+        CRLCollection.open("products", location=tmp_path)
+    assert works(products)

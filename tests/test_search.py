@@ -659,3 +659,45 @@ def test_representations_are_those_of_now(tmp_path: Any) -> None:
     with pytest.raises(NotFoundError):
         other.representations("cut")
     client.close()
+
+
+def test_a_write_that_is_interrupted_is_seen_by_the_scan(location: Any) -> None:
+    products = CRLCollection.create("interrupted", location=location, dimension=4)
+    products.add(range(20), embeddings=np.random.default_rng(0).normal(size=(20, 4)))
+    wanted = np.array([1.0, 2.0, 3.0, 4.0])
+    products.search(embedding=wanted, strategy="scan")  # which is now in memory
+    for call in ("upsert", "delete"):
+        original = getattr(products._store, call)
+
+        def interrupted(*arguments: Any, write: Any = original) -> None:
+            write(*arguments)
+            raise KeyboardInterrupt  # Ctrl-C during the engine's call is raised when that returns
+
+        setattr(products._store, call, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            products.add([100], embeddings=[wanted]) if call == "upsert" else products.delete([100])
+        setattr(products._store, call, original)
+        found = products.search(embedding=wanted, strategy="scan", limit=1)[0]
+        assert (found.id == 100) == (call == "upsert")
+
+
+def test_odd_forms_of_queries(location: Any) -> None:
+    products = CRLCollection.create("odd", location=location, encoder=ColourEncoder())
+    products.add([1, 2, 3], [picture("red"), picture("green"), picture("blue")])
+    products.define(Criterion("colour", ["red", "green", "blue"]))
+    once = products.search(like=1, criterion="colour", modifier=["red", "blue"])
+    assert products.search(like=1, criterion="colour", modifier=(each for each in ["red", "blue"])) == once
+    with pytest.raises(InputError, match="modifier"):
+        products.search(like=1, modifier=5)  # type: ignore[arg-type]
+    backwards = np.array([0, 0, 0, 1], dtype=np.float32)[::-1]
+    read_only = np.array([1, 0, 0, 0], dtype=np.float32)
+    read_only.flags.writeable = False
+    for embedding in (backwards, read_only, np.full(4, 1e30, dtype=np.float32)):
+        assert len(products.search(embedding=embedding, strategy="scan")) == 3
+
+
+def test_recall_is_estimated_where_some_points_have_no_part_in_the_words(location: Any) -> None:
+    products = CRLCollection.create("recall", location=location, dimension=4)
+    products.add(range(5), embeddings=np.vstack([np.eye(4)[3], np.random.default_rng(0).normal(size=(4, 4))]))
+    products.define(Criterion("a", ["x", "y", "z"], embeddings=np.eye(4)[:3], preset="paper"))
+    assert products.estimate_recall("a", limit=2) == 1.0

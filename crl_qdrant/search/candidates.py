@@ -122,7 +122,7 @@ class Candidates:
         if any(len(scores) < len(ids) for scores in found):
             return self._scored(asked, ids), len(ids)
         parts = {
-            name: np.array([scores[point] for point in ids])
+            name: np.array([scores[point] for point in ids]).clip(-1.0, 1.0)
             for name, scores in zip([*asked.aims, _MODIFIER], found, strict=False)
         }
         if asked.modifier is not None:  # the engine's cosine is that of a unit vector

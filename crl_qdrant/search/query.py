@@ -106,7 +106,8 @@ class Query:
         else:
             raise InputError(f"criterion is a name, or several with weights, got {self.criterion!r:.80}")
         if self.modifier is not None:
-            phrasings = self.phrasings
+            phrasings = [self.modifier] if isinstance(self.modifier, str) else listed("modifier", self.modifier)
+            object.__setattr__(self, "modifier", phrasings)
             if not phrasings or not all(isinstance(each, str) and each.strip() for each in phrasings):
                 raise InputError(f"modifier is a text, or a list of phrasings of one; got {self.modifier!r}")
             if isinstance(self.criterion, Mapping):
@@ -117,7 +118,7 @@ class Query:
         """The modifier's wordings; none where there is no modifier."""
         if self.modifier is None:
             return []
-        return [self.modifier] if isinstance(self.modifier, str) else list(self.modifier)
+        return list(self.modifier)
 
     @property
     def weights(self) -> dict[str | None, float]:

@@ -187,6 +187,6 @@ def _engine_hits(asked: Asked, points: list[Scored]) -> list[Hit]:
     name = asked.main.space.name
     hits = []
     for point in points:
-        score = point.score if point.score < 1.0 else 1.0  # the engine rounds above it
+        score = max(-1.0, min(point.score, 1.0))  # the engine rounds beyond
         hits.append(Hit(point.id, score, point.payload, {name: score}))
     return hits

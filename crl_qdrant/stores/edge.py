@@ -100,7 +100,7 @@ class EdgeStore:
                     raise StoreError(
                         f"{directory / _METADATA} is damaged: it holds no JSON object; restore it from a copy"
                     )
-                return cls(directory, hold, load_shard(directory / _SHARD), metadata)
+                return cls(directory, hold, load_shard(directory.absolute() / _SHARD), metadata)
             except BaseException:
                 hold.release()
                 raise

@@ -6,6 +6,7 @@ use is refused, but only after files have been changed that its owner goes on wi
 
 from __future__ import annotations
 
+import os
 import weakref
 from pathlib import Path
 from typing import Final
@@ -40,7 +41,7 @@ class DirectoryLock:
                 "one; close that first, or run a Qdrant server and pass its URL as location where several processes "
                 "need it"
             ) from error
-        self._let_go = weakref.finalize(self, lock.release)  # also where nobody closes the collection
+        self._let_go = weakref.finalize(self, _release, lock, os.getpid())  # also where nobody closes the collection
 
     def fileno(self) -> int:
         """The file descriptor by which a child process, where it inherits it, has the directory too."""
@@ -49,3 +50,8 @@ class DirectoryLock:
     def release(self) -> None:
         """Let others have the directory."""
         self._let_go()
+
+
+def _release(lock: portalocker.Lock, owner: int) -> None:
+    if os.getpid() == owner:  # a fork has the same lock, which is not its to give back
+        lock.release()
