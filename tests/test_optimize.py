@@ -17,6 +17,7 @@ from fakes import unit
 
 from crl_qdrant import AsyncCRLCollection, Criterion, CRLCollection, LockedError, StoreError
 from crl_qdrant.stores import edge_optimize
+from crl_qdrant.stores.edge_lock import DirectoryLock
 
 ROWS = unit(np.random.default_rng(2).normal(size=(40, 6)))
 FOR_EVER = "import time\ntime.sleep(600)"
@@ -162,5 +163,5 @@ def test_a_fork_does_not_let_go_of_it(products: CRLCollection, tmp_path: Path) -
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     with pytest.raises(LockedError):
-        CRLCollection.open("products", location=tmp_path)
+        DirectoryLock(tmp_path / "products")
     assert works(products)
