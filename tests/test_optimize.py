@@ -162,6 +162,6 @@ def test_a_fork_does_not_let_go_of_it(products: CRLCollection, tmp_path: Path) -
         products._store._hold.release()  # type: ignore[attr-defined]
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
-    with pytest.raises(LockedError):
+    with pytest.raises(BlockingIOError):
         DirectoryLock(tmp_path / "products")
     assert works(products)

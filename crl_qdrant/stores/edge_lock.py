@@ -13,8 +13,6 @@ from typing import Final
 
 import portalocker
 
-from crl_qdrant.errors import LockedError
-
 __all__ = ["DirectoryLock"]
 
 _FILE: Final = "lock"
@@ -26,7 +24,7 @@ class DirectoryLock:
     """The hold on a directory; taken when it is made.
 
     Raises:
-        LockedError: another process, or another object of this one, has it.
+        BlockingIOError: another process, or another object of this one, has it.
         OSError: the directory cannot be written.
     """
 
@@ -36,11 +34,7 @@ class DirectoryLock:
         try:
             self._file = lock.acquire()
         except portalocker.LockException as error:
-            raise LockedError(
-                f"opening {directory}: the collection is open already, in another process or in another object of this "
-                "one; close that first, or run a Qdrant server and pass its URL as location where several processes "
-                "need it"
-            ) from error
+            raise BlockingIOError(f"{directory} is in use") from error
         self._let_go = weakref.finalize(self, _release, lock, os.getpid())  # also where nobody closes the collection
 
     def fileno(self) -> int:
