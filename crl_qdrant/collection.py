@@ -18,7 +18,7 @@ from crl_qdrant.device import check_device
 from crl_qdrant.embeddings import Float32Array, matrix
 from crl_qdrant.encoders import Encoder, load_encoder
 from crl_qdrant.encoders.bound import BoundEncoder
-from crl_qdrant.errors import CriterionError, InputError
+from crl_qdrant.errors import InputError
 from crl_qdrant.images import ImageInput
 from crl_qdrant.info import collection_info, CollectionInfo
 from crl_qdrant.ingest import Writer
@@ -451,8 +451,6 @@ class CRLCollection:
             CriterionError: a name that cannot be.
             StoreError: the store refused.
         """
-        if not isinstance(new_name, str):
-            raise CriterionError(f"a criterion's name is a text, got {new_name!r:.80}")
         with self._write_lock:
             self._criteria.rename(name, new_name)
 

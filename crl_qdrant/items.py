@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 from crl_qdrant.errors import CRLError
 from crl_qdrant.images import ImageInput
 
-__all__ = ["SOURCE_KEY", "TAGS_KEY", "Item", "OnError", "Rejected", "Report"]
+__all__ = ["PROBABILITY", "SCORE", "SOURCE_KEY", "TAGS_KEY", "Item", "OnError", "Rejected", "Report"]
 
 OnError: TypeAlias = Literal["skip", "raise"]
 
@@ -18,6 +18,10 @@ SOURCE_KEY: Final = "crl_source"
 
 TAGS_KEY: Final = "crl"
 """Payload key that holds all criteria's tags."""
+
+SCORE: Final = "_score"
+PROBABILITY: Final = "_probability"
+"""What is added to the name of a tag, or of a label, for what stands beside it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ class Criteria:
 
     def _lineage(self, name: str) -> Lineage:
         if not isinstance(name, str):
-            raise InputError(f"a criterion's name is a text, and several are several arguments; got {name!r:.80}")
+            raise InputError(f"a criterion's name is a text, got {name!r:.80}")
         if name not in self.manifest.lineages or self._kept.is_older(_SEARCH_STALE_S):
             self.refresh()
         lineage = self.manifest.lineages.get(name)
@@ -211,9 +211,9 @@ class Criteria:
         lineage = self._lineage(name)
         if new_name == name:
             return
+        renamed = _each_version(lineage, lambda criterion: criterion.with_name(new_name))
         if new_name in self.manifest.lineages:
             raise ExistsError(f"there is a criterion {new_name!r}; choose another name, or drop it first")
-        renamed = _each_version(lineage, lambda criterion: criterion.with_name(new_name))
         entries: dict[str, Any] = {**Lineage.removal(name), **renamed.to_entry()}
         for other in self.manifest.lineages.values():
             if other is not lineage and any(name in _suppressed(version) for version in other.versions):

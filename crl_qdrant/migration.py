@@ -217,18 +217,16 @@ class Migrator:
             for name, lineage in manifest.following_lineages.items()
             if name in wanted and _says_the_same(lineage.current.criterion, wanted[name])
         }
+        entries: dict[str, Any] = {}
+        for name in manifest.following_lineages.keys() - wanted.keys():  # dropped since
+            self._store.drop_vector(manifest.following_lineages[name].current.vector)
+            entries |= Lineage.removal(name, following=True)
         if kept.keys() == wanted.keys():
-            gone = manifest.following_lineages.keys() - wanted.keys()  # dropped in between
-            for name in gone:
-                self._store.drop_vector(manifest.following_lineages[name].current.vector)
-                self._criteria.write(Lineage.removal(name, following=True))
+            self._criteria.write(entries)
             return kept
         embedded = {name: each.with_embeddings(embedded_words(each, self._encoder)) for name, each in wanted.items()}
         lineages: dict[str, Lineage] = {}
         taken = manifest.vectors_in_use() | set(self._store.vector_sizes())
-        entries: dict[str, Any] = {}
-        for name in manifest.following_lineages.keys() - wanted.keys():
-            entries |= Lineage.removal(name, following=True)
         for name, criterion in embedded.items():
             vector = free_vector(name, taken)
             taken.add(vector)

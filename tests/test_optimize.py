@@ -20,6 +20,7 @@ from crl_qdrant.stores import edge_optimize
 from crl_qdrant.stores.edge_lock import DirectoryLock
 
 ROWS = unit(np.random.default_rng(2).normal(size=(40, 6)))
+WAITING = "import pathlib, sys, time\nwhile not (pathlib.Path(sys.argv[1]) / 'go').exists():\n    time.sleep(0.01)"
 FOR_EVER = "import time\ntime.sleep(600)"
 
 
@@ -47,8 +48,7 @@ def test_the_collection_is_the_same_afterwards(products: CRLCollection) -> None:
 
 def test_an_event_loop_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # were the loop blocked, nobody could ever make the file that is waited for
-    waiting = "import pathlib, sys, time\nwhile not (pathlib.Path(sys.argv[1]) / 'go').exists():\n    time.sleep(0.01)"
-    monkeypatch.setattr(edge_optimize, "_PROGRAM", waiting)
+    monkeypatch.setattr(edge_optimize, "_PROGRAM", WAITING)
 
     async def live() -> None:
         async with await AsyncCRLCollection.create("products", location=tmp_path, dimension=6) as products:
@@ -131,8 +131,7 @@ def test_a_refused_open_changes_nothing(products: CRLCollection, tmp_path: Path)
 
 def test_nobody_else_gets_it_while_its_index_is_built(products: CRLCollection, monkeypatch: pytest.MonkeyPatch) -> None:
     location = products._store._directory.parent  # type: ignore[attr-defined]
-    waiting = "import pathlib, sys, time\nwhile not (pathlib.Path(sys.argv[1]) / 'go').exists():\n    time.sleep(0.01)"
-    monkeypatch.setattr(edge_optimize, "_PROGRAM", waiting)
+    monkeypatch.setattr(edge_optimize, "_PROGRAM", WAITING)
     building = threading.Thread(target=products.optimize)
     building.start()
     for _ in range(3):

@@ -148,7 +148,7 @@ def _print_ablation(ablation: Ablation, command: str | None) -> None:
     for name, reason in ablation.skipped.items():
         typer.echo(f"left out {name}: {reason}")
     chosen = ablation.recommended
-    if ablation.variants[0].preset is None and not ablation.variants[0].current:
+    if not ablation.helps:
         typer.echo(f"no variant is better by {ablation.labels} than a search without a criterion (raw)")
     if command is None:
         typer.echo(f"keep it as it is ({chosen.name}), by {ablation.items} items with {ablation.labels}")

@@ -51,7 +51,7 @@ def search(
         raise InputError(
             f"give one of: an image file, --like KEY, --text TEXT; got {' and '.join(given) or 'none of them'}"
         )
-    query_filter = _filter(where or [])
+    wanted = [_wanted(each) for each in where or []]
     with open_collection(collection, location, device) as products:
         point = None if like is None else id_of_key(like)
         if point is not None and not products.count(models.Filter(must=[models.HasIdCondition(has_id=[point])])):
@@ -63,11 +63,11 @@ def search(
             criterion=_criterion(criterion or []),
             modifier=modifier,
             limit=limit,
-            query_filter=query_filter,
+            query_filter=_filter(wanted),
             with_payload=field or True,
         )
         if not hits:
-            _say_what_nobody_has(products, where or [])
+            _say_what_nobody_has(products, [field for field, _ in wanted])
     if as_json:
         print_json(
             [{"id": hit.id, "score": hit.score, "scores": dict(hit.scores), "payload": hit.payload} for hit in hits]
@@ -90,11 +90,11 @@ def _criterion(given: list[str]) -> str | dict[str, float] | None:
     return weights
 
 
-def _filter(where: list[str]) -> models.Filter | None:
+def _filter(wanted: list[tuple[str, str]]) -> models.Filter | None:
     from qdrant_client import models
 
     conditions: list[models.Condition] = []
-    for key, value in map(_wanted, where):
+    for key, value in wanted:
         # the command line cannot tell the number 7 from the text "7", so either counts
         readings: list[models.Condition] = [models.FieldCondition(key=key, match=models.MatchValue(value=value))]
         number = _number(value)
@@ -116,15 +116,16 @@ def _wanted(text: str) -> tuple[str, str]:
     return qdrant_path(key), value
 
 
-def _say_what_nobody_has(products: CRLCollection, where: list[str]) -> None:
+def _say_what_nobody_has(products: CRLCollection, fields: list[str]) -> None:
     """A misspelt field finds nothing, as one does that is in no stock: say which it is."""
     from qdrant_client import models
 
-    for key in dict.fromkeys(key for key, _ in map(_wanted, where)):
-        nothing = models.IsEmptyCondition(is_empty=models.PayloadField(key=key))
-        if not products.count(models.Filter(must_not=[nothing])):
-            quotes = f"; a column whose name has a dot in it goes in quotes, '\"{key}\"=…'" if "." in key else ""
-            typer.echo(f"no item has a field {key}{quotes}", err=True)
+    from crl_qdrant.stores import without_value
+
+    for field in dict.fromkeys(fields):
+        if not products.count(models.Filter(must_not=[without_value(field)])):
+            quotes = f"; a column whose name has a dot in it goes in quotes, '\"{field}\"=…'" if "." in field else ""
+            typer.echo(f"no item has a field {field}{quotes}", err=True)
 
 
 def _number(text: str) -> float | None:

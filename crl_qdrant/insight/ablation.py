@@ -94,6 +94,11 @@ class Ablation:
         return default if best.gain <= best.error else best
 
     @property
+    def helps(self) -> bool:
+        """Whether some variant is better, by these labels, than a search without a criterion."""
+        return self.variants[0].name != _RAW
+
+    @property
     def command(self) -> str | None:
         """The command that takes what is recommended; None where the criterion is so already."""
         chosen = self.recommended

@@ -9,8 +9,8 @@ from qdrant_client import models
 
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.manifest import RawVector
-from crl_qdrant.points import Payload, PointId, qdrant_path
-from crl_qdrant.stores import Store, WithPayload
+from crl_qdrant.points import Payload, PointId
+from crl_qdrant.stores import Store, without_value, WithPayload
 
 __all__ = ["Sample", "draw"]
 
@@ -46,7 +46,7 @@ def draw(
     """
     conditions = models.Filter(must=models.HasVectorCondition(has_vector=raw.vector))
     if having is not None:
-        conditions.must_not = models.IsEmptyCondition(is_empty=models.PayloadField(key=qdrant_path(having)))
+        conditions.must_not = without_value(having)
     ids = [point for page in store.scroll_ids(conditions) for point in page]
     if len(ids) > number:
         chosen = np.random.default_rng(seed).choice(len(ids), number, replace=False)

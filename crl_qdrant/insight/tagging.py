@@ -14,7 +14,7 @@ from qdrant_client import models
 
 from crl_qdrant.checks import whole_number
 from crl_qdrant.errors import InputError
-from crl_qdrant.items import TAGS_KEY
+from crl_qdrant.items import PROBABILITY, SCORE, TAGS_KEY
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.points import Payload
 from crl_qdrant.progress import Advance
@@ -23,8 +23,6 @@ from crl_qdrant.stores import Store
 
 __all__ = ["tag"]
 
-_SCORE: Final = "_score"
-_PROBABILITY: Final = "_probability"
 _DIGITS: Final = 4
 
 
@@ -71,12 +69,14 @@ def tag(
 
 def _entry(key: str, tags: list[tuple[str, float]], top: int) -> Payload:
     """What a point's tags are to be; None, which removes what is there, where no word says anything of the item."""
-    beside = {key + _PROBABILITY: None}  # of a label that was in the field before
-    if not tags:
-        return {key: None, key + _SCORE: None, **beside}
-    if top == 1:
-        return {key: tags[0][0], key + _SCORE: tags[0][1], **beside}
-    return {key: [word for word, _ in tags], key + _SCORE: [score for _, score in tags], **beside}
+    word: Any = None
+    score: Any = None
+    if tags and top == 1:
+        word, score = tags[0]
+    elif tags:
+        word, score = map(list, zip(*tags, strict=True))
+    # a label that was in this place had its probability beside it
+    return {key: word, key + SCORE: score, key + PROBABILITY: None}
 
 
 def _tags_of(record: Any) -> Payload:
@@ -94,7 +94,7 @@ def _checked_field(field: Any, others: Collection[str]) -> str:
     if not isinstance(field, str) or not field:
         raise InputError(f"field is the name of a payload field, got {field!r}")
     for other in others:
-        if {field, field + _SCORE} & {other, other + _SCORE}:
+        if {field, field + SCORE} & {other, other + SCORE}:
             raise InputError(
                 f"{TAGS_KEY}.{field} would be in the way of the tags of criterion {other!r}; choose another field=…"
             )

@@ -91,9 +91,7 @@ class Query:
             raise InputError(f"text must say something, got {self.text!r}")
 
     def _check_criteria(self) -> None:
-        if self.criterion is None or isinstance(self.criterion, str):
-            pass
-        elif isinstance(self.criterion, Mapping):
+        if isinstance(self.criterion, Mapping):
             if not self.criterion:
                 raise InputError("criterion is an empty mapping; give at least one criterion, or None")
             weights = {
@@ -103,7 +101,7 @@ class Query:
             if not any(weights.values()):
                 raise InputError("all criteria have weight 0, so nothing is asked for")
             object.__setattr__(self, "criterion", weights)
-        else:
+        elif self.criterion is not None and not isinstance(self.criterion, str):
             raise InputError(f"criterion is a name, or several with weights, got {self.criterion!r:.80}")
         if self.modifier is not None:
             phrasings = [self.modifier] if isinstance(self.modifier, str) else listed("modifier", self.modifier)
@@ -116,9 +114,7 @@ class Query:
     @property
     def phrasings(self) -> list[str]:
         """The modifier's wordings; none where there is no modifier."""
-        if self.modifier is None:
-            return []
-        return list(self.modifier)
+        return list(self.modifier or [])
 
     @property
     def weights(self) -> dict[str | None, float]:

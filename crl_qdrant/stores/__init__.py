@@ -15,12 +15,22 @@ from qdrant_client import AsyncQdrantClient, QdrantClient
 
 from crl_qdrant.errors import InputError, StoreError
 from crl_qdrant.stores.awaited import AwaitedClient
-from crl_qdrant.stores.store import Record, Scored, Store, VectorQuery, WithPayload
+from crl_qdrant.stores.store import Record, Scored, Store, VectorQuery, without_value, WithPayload
 
 _THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 _TIMEOUT_S: Final = 60  # writes wait until they are durable; the client's own 5 s is short for a large batch
 
-__all__ = ["Location", "Record", "Scored", "Store", "VectorQuery", "WithPayload", "create_store", "open_store"]
+__all__ = [
+    "Location",
+    "Record",
+    "Scored",
+    "Store",
+    "VectorQuery",
+    "WithPayload",
+    "create_store",
+    "open_store",
+    "without_value",
+]
 
 Location: TypeAlias = "str | os.PathLike[str] | QdrantClient | AsyncQdrantClient"
 

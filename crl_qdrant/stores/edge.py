@@ -39,7 +39,7 @@ class EdgeStore:
     """
 
     def __init__(self, directory: Path, hold: DirectoryLock, shard: edge.EdgeShard, metadata: dict[str, Any]) -> None:
-        self._directory = directory.absolute()  # wherever the process may go
+        self._directory = directory
         self._hold = hold
         self._shard = shard
         self._lock = threading.Lock()  # held while the shard is another process's; its calls do not overlap anyway
@@ -100,7 +100,8 @@ class EdgeStore:
                     raise StoreError(
                         f"{directory / _METADATA} is damaged: it holds no JSON object; restore it from a copy"
                     )
-                return cls(directory, hold, load_shard(directory.absolute() / _SHARD), metadata)
+                absolute = directory.absolute()  # the process may go elsewhere
+                return cls(absolute, hold, load_shard(absolute / _SHARD), metadata)
             except BaseException:
                 hold.release()
                 raise

@@ -38,7 +38,9 @@ def load_shard(shard: Path) -> edge.EdgeShard:
         Exception: Edge's own, where the shard is open elsewhere.
     """
     try:
-        return _loaded(shard)
+        with _locked(shard / "wal"):
+            pass  # free: Edge looks only after it has changed files, which are another program's where it is not
+        return edge.EdgeShard.load(str(shard))
     except Exception as error:
         if "WouldBlock" in str(error) or isinstance(error, BlockingIOError):
             raise
@@ -47,12 +49,6 @@ def load_shard(shard: Path) -> edge.EdgeShard:
                 f"{shard.parent} cannot be opened: {error}; where its files are damaged, {_ADVICE}"
             ) from error
     return load_shard(shard)
-
-
-def _loaded(shard: Path) -> edge.EdgeShard:
-    with _locked(shard / "wal"):
-        pass  # free: Edge itself looks only after it has changed files, which are another program's where it is not
-    return edge.EdgeShard.load(str(shard))
 
 
 def _mended(shard: Path) -> bool:

@@ -10,7 +10,7 @@ from qdrant_client import models
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.points import Payload, PointId, qdrant_path
 
-__all__ = ["Record", "Scored", "Store", "VectorQuery", "WithPayload", "selector"]
+__all__ = ["Record", "Scored", "Store", "VectorQuery", "WithPayload", "selector", "without_value"]
 
 WithPayload = bool | list[str]
 
@@ -18,6 +18,11 @@ WithPayload = bool | list[str]
 def selector(with_payload: WithPayload) -> WithPayload:
     """What is wanted of a payload, its keys as Qdrant has them."""
     return with_payload if isinstance(with_payload, bool) else [qdrant_path(key) for key in with_payload]
+
+
+def without_value(field: str) -> models.IsEmptyCondition:
+    """The condition that a point has no value in a field of its payload."""
+    return models.IsEmptyCondition(is_empty=models.PayloadField(key=qdrant_path(field)))
 
 
 class Scored(NamedTuple):

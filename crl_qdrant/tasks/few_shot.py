@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.errors import InputError
+from crl_qdrant.items import PROBABILITY
 from crl_qdrant.packages import needed
 from crl_qdrant.points import Payload, PointId
 from crl_qdrant.search.space import Space
@@ -47,9 +48,9 @@ class FewShot:
 
     def values(self) -> tuple[list[PointId], list[Payload]]:
         """What a payload field is given, of all items: label and `_probability`, which for the examples is 1."""
-        given: list[Payload] = [{"": label, "_probability": 1.0} for label in self.examples.values()]
+        given: list[Payload] = [{"": label, PROBABILITY: 1.0} for label in self.examples.values()]
         found: list[Payload] = [
-            {"": label, "_probability": round(probability, _DIGITS)}
+            {"": label, PROBABILITY: round(probability, _DIGITS)}
             for label, probability in zip(self.labels, self.probabilities.tolist(), strict=True)
         ]
         return [*self.examples, *self.ids], given + found

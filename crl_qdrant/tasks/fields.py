@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from crl_qdrant.errors import InputError
-from crl_qdrant.items import SOURCE_KEY, TAGS_KEY
+from crl_qdrant.items import SCORE, SOURCE_KEY, TAGS_KEY
 from crl_qdrant.points import Payload, PointId
 from crl_qdrant.stores import Record, Store
 
@@ -50,7 +50,7 @@ def write_field(store: Store, field: str, ids: Sequence[PointId], values: Sequen
     """
     key, _, name = field.rpartition(".")
     # a tag that was in this place had its score beside it; None removes it
-    gone = {f"{name}_score": None} if key == TAGS_KEY else {}
+    gone = {name + SCORE: None} if key == TAGS_KEY else {}
     if key:
         for start in range(0, len(ids), _AT_ONCE):
             for record in store.retrieve(ids[start : start + _AT_ONCE], with_payload=[key.partition(".")[0]]):

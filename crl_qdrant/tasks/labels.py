@@ -11,9 +11,9 @@ from qdrant_client import models
 from crl_qdrant.batches import batches
 from crl_qdrant.embeddings import Float32Array
 from crl_qdrant.errors import InputError, NotFoundError
-from crl_qdrant.points import at_path, point_id, PointId, qdrant_path
+from crl_qdrant.points import at_path, point_id, PointId
 from crl_qdrant.search.resident import Resident
-from crl_qdrant.stores import Store
+from crl_qdrant.stores import Store, without_value
 
 __all__ = ["Label", "Labels", "labelled_points"]
 
@@ -79,7 +79,7 @@ def _checked(store: Store, labels: Labels, query_filter: models.Filter | None) -
 def _of_field(store: Store, field: str, query_filter: models.Filter | None) -> Iterable[tuple[PointId, Any]]:
     given = models.Filter(
         must=None if query_filter is None else [query_filter],
-        must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=qdrant_path(field)))],
+        must_not=[without_value(field)],
     )
     for batch in batches((each for page in store.scroll_ids(given) for each in page), _AT_ONCE):
         for record in store.retrieve(batch, with_payload=[field]):
