@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from crl_qdrant.aio import AsyncCRLCollection
     from crl_qdrant.catalogs import CatalogOptions, CatalogReader
     from crl_qdrant.collection import CRLCollection
+    from crl_qdrant.common.points import id_of_key
     from crl_qdrant.criterion import Criterion
     from crl_qdrant.encoders import Encoder
     from crl_qdrant.errors import (
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from crl_qdrant.items import Item, Rejected, Report
     from crl_qdrant.manifest import CriterionState
     from crl_qdrant.options import Options, PRESETS
-    from crl_qdrant.points import id_of_key
     from crl_qdrant.search import Explanation, Hit, Hits, Plan, Query, WordShare
     from crl_qdrant.tasks import Cluster, Clustering, FewShot, HeadReport
     from crl_qdrant.vocabulary import LanguageModel, packaged_names, packaged_words
@@ -70,7 +70,7 @@ _HOMES: Final = {
     "packaged_words": "vocabulary",
     "Options": "options",
     "PRESETS": "options",
-    "id_of_key": "points",
+    "id_of_key": "common.points",
     "Item": "items",
     "Cluster": "tasks",
     "Clustering": "tasks",

@@ -12,14 +12,16 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
-from crl_qdrant.checks import listed, whole_number
+from crl_qdrant.common.arguments import listed, whole_number
+from crl_qdrant.common.arrays import Float32Array, matrix
+from crl_qdrant.common.device import check_device
+from crl_qdrant.common.images import ImageInput
+from crl_qdrant.common.points import Payload, point_id, PointId
+from crl_qdrant.common.progress import progress_bar
 from crl_qdrant.criterion import Criterion
-from crl_qdrant.device import check_device
-from crl_qdrant.embeddings import Float32Array, matrix
 from crl_qdrant.encoders import Encoder, load_encoder
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import InputError
-from crl_qdrant.images import ImageInput
 from crl_qdrant.info import collection_info, CollectionInfo
 from crl_qdrant.ingest import Writer
 from crl_qdrant.insight import ablate, Ablation, inspect, Inspection, tag
@@ -28,8 +30,6 @@ from crl_qdrant.kept_manifest import read_manifest
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, Manifest, RawVector
 from crl_qdrant.migration import drop_previous, Migration, Migrator
-from crl_qdrant.points import Payload, point_id, PointId
-from crl_qdrant.progress import progress_bar
 from crl_qdrant.search import Hit, Hits, Plan, Query
 from crl_qdrant.search.resident import Resident
 from crl_qdrant.search.searcher import Searcher
@@ -807,7 +807,7 @@ class CRLCollection:
             CriterionError: the criterion was changed meanwhile.
             StoreError: the store refused.
         """
-        from crl_qdrant.device import choose_device
+        from crl_qdrant.common.device import choose_device
         from crl_qdrant.triplets import TripletSettings
 
         settings = TripletSettings(out=out, hidden=hidden, epochs=epochs, learning_rate=learning_rate, seed=seed)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.embeddings import Float32Array, from_base64, to_base64, unit_rows
+from crl_qdrant.common.arrays import Float32Array, from_base64, to_base64, unit_rows
 from crl_qdrant.errors import CriterionError
 from crl_qdrant.options import check_names, Options, PRESETS
 

@@ -15,16 +15,16 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.batches import batches
-from crl_qdrant.checks import whole_number
-from crl_qdrant.embeddings import flaw, Float32Array, unit_rows, unit_vector
+from crl_qdrant.common.arguments import whole_number
+from crl_qdrant.common.arrays import flaw, Float32Array, unit_rows, unit_vector
+from crl_qdrant.common.batches import batches
+from crl_qdrant.common.images import decode, read_bytes
+from crl_qdrant.common.points import checked_payload, Payload, point_id, PointId
+from crl_qdrant.common.progress import Advance
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CRLError, EncoderError, InputError
-from crl_qdrant.images import decode, read_bytes
 from crl_qdrant.items import Item, OnError, Rejected, Report, SOURCE_KEY
 from crl_qdrant.manifest import RawVector
-from crl_qdrant.points import checked_payload, Payload, point_id, PointId
-from crl_qdrant.progress import Advance
 from crl_qdrant.stores import Store
 
 __all__ = ["Writer"]

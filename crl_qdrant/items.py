@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from crl_qdrant.common.images import ImageInput
 from crl_qdrant.errors import CRLError
-from crl_qdrant.images import ImageInput
 
 __all__ = ["PROBABILITY", "SCORE", "SOURCE_KEY", "TAGS_KEY", "Item", "OnError", "Rejected", "Report"]
 

@@ -17,18 +17,18 @@ from typing import Any, Final
 import numpy as np
 from qdrant_client import models
 
-from crl_qdrant.batches import batches
+from crl_qdrant.common.arrays import flaw, unit_rows
+from crl_qdrant.common.batches import batches
+from crl_qdrant.common.images import decode, ImageInput
+from crl_qdrant.common.points import Payload, PointId
+from crl_qdrant.common.progress import Advance
 from crl_qdrant.criterion import Criterion
 from crl_qdrant.definition import embedded_words, free_vector, version_of
-from crl_qdrant.embeddings import flaw, unit_rows
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CRLError, EncoderError, InputError
-from crl_qdrant.images import decode, ImageInput
 from crl_qdrant.items import Rejected
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, Lineage, Manifest, RawVector, StoredCriterion
-from crl_qdrant.points import Payload, PointId
-from crl_qdrant.progress import Advance
 from crl_qdrant.projector import fill_vectors, lacking
 from crl_qdrant.stores import Record, Store
 

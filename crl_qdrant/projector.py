@@ -8,9 +8,9 @@ from typing import Any, Final, TYPE_CHECKING
 import numpy as np
 from qdrant_client import models
 
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.progress import Advance
 from crl_qdrant.manifest import StoredCriterion
-from crl_qdrant.progress import Advance
 from crl_qdrant.stores import Store
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Projector:
         if kept.key not in self._projections:
             import torch
 
-            from crl_qdrant.device import choose_device
+            from crl_qdrant.common.device import choose_device
             from crl_qdrant.projection import Head, Projection
 
             matrix, offset, words = (torch.tensor(each) for each in (kept.matrix, kept.offset, kept.words))

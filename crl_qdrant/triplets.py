@@ -17,9 +17,9 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 from crl_qdrant.checkpoint import Checkpoint
-from crl_qdrant.checks import finite_number, LARGEST_SEED, whole_number
+from crl_qdrant.common.arguments import finite_number, LARGEST_SEED, whole_number
+from crl_qdrant.common.progress import Advance
 from crl_qdrant.errors import InputError
-from crl_qdrant.progress import Advance
 from crl_qdrant.projection import Head
 
 __all__ = ["Drawn", "Training", "TripletSettings", "Triplets", "train_heads", "triplet_loss"]

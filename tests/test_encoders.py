@@ -14,9 +14,9 @@ from fakes import picture
 from PIL import Image
 
 from crl_qdrant import CRLCollection, Encoder, EncoderError, InputError
+from crl_qdrant.common.device import choose_device
 from crl_qdrant.demo.products import ATTRIBUTES, sample_products
 from crl_qdrant.demo.render import render
-from crl_qdrant.device import choose_device
 from crl_qdrant.encoders import load_encoder
 from crl_qdrant.encoders.open_clip import OpenClipEncoder
 

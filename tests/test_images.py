@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from crl_qdrant import ImageError
-from crl_qdrant.images import decode, read_bytes
+from crl_qdrant.common.images import decode, read_bytes
 
 
 def encoded(image: Image.Image, **options: object) -> bytes:

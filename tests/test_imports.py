@@ -17,8 +17,9 @@ ROOT = PACKAGE.parent
 
 # Each layer may import from those above it in this list, and from its own.
 LAYERS = [
-    {"errors", "batches", "checkpoint", "checks", "device", "packages", "progress"},
-    {"points", "embeddings", "images", "vocabulary"},
+    {"errors"},
+    {"common"},
+    {"vocabulary", "checkpoint"},
     {"items"},
     {"options", "stored_head", "stored_projection"},
     {"criterion"},

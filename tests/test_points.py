@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crl_qdrant import InputError
-from crl_qdrant.points import at_path, checked_payload, point_id, qdrant_path
+from crl_qdrant.common.points import at_path, checked_payload, point_id, qdrant_path
 
 UUID = "550e8400-e29b-41d4-a716-446655440000"
 

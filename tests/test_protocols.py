@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
 from crl_qdrant import Criterion
-from crl_qdrant.embeddings import unit_or_zero
+from crl_qdrant.common.arrays import unit_or_zero
 from crl_qdrant.errors import EmbeddingError, InputError
 from crl_qdrant.evaluation.clustering import cluster
 from crl_qdrant.evaluation.fashion import attribute_precision, reduced_words

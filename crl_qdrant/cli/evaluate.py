@@ -12,12 +12,12 @@ import typer
 
 from crl_qdrant.cli.options import Device
 from crl_qdrant.cli.report import report
-from crl_qdrant.device import choose_device
+from crl_qdrant.common.device import choose_device
 from crl_qdrant.errors import CriterionError
 
 if TYPE_CHECKING:
     from crl_qdrant import Criterion, Encoder
-    from crl_qdrant.embeddings import Float32Array
+    from crl_qdrant.common.arrays import Float32Array
 
 __all__ = ["app"]
 

@@ -15,7 +15,7 @@ from crl_qdrant.errors import EmbeddingError, InputError, NotFoundError
 
 if TYPE_CHECKING:
     from crl_qdrant import CRLCollection, Item
-    from crl_qdrant.embeddings import Float32Array
+    from crl_qdrant.common.arrays import Float32Array
 
 __all__ = ["ingest"]
 
@@ -113,7 +113,7 @@ def _open_or_create(
 def _load(path: Path) -> Float32Array:
     import numpy as np
 
-    from crl_qdrant.embeddings import matrix
+    from crl_qdrant.common.arrays import matrix
 
     try:
         with path.open("rb") as file:  # np.load leaves a file open that it cannot read

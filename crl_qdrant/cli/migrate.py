@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection, print_json
+from crl_qdrant.common.points import at_path
 from crl_qdrant.errors import InputError
-from crl_qdrant.points import at_path
 
 __all__ = ["migrate"]
 

@@ -28,7 +28,7 @@ def report(
     """Print the tables, and write the report."""
     from rich.table import Table
 
-    from crl_qdrant.device import choose_device
+    from crl_qdrant.common.device import choose_device
     from crl_qdrant.evaluation.report import Run, write_report
 
     words = ", ".join(f"{name} {len(criterion.words)}" for name, criterion in criteria.items())

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from qdrant_client import models
 
     from crl_qdrant import CRLCollection, Hit
-    from crl_qdrant.points import Payload
+    from crl_qdrant.common.points import Payload
 
 __all__ = ["search"]
 
@@ -108,7 +108,7 @@ def _filter(wanted: list[tuple[str, str]]) -> models.Filter | None:
 
 def _wanted(text: str) -> tuple[str, str]:
     """Field and value in "brand=Acme"."""
-    from crl_qdrant.points import qdrant_path
+    from crl_qdrant.common.points import qdrant_path
 
     key, found, value = text.partition("=")
     if not found or not key:
@@ -155,7 +155,7 @@ def _print_table(hits: list[Hit], fields: list[str] | None) -> None:
 
 
 def _shown(payload: Payload, column: str, *, named: bool) -> str:
-    from crl_qdrant.points import at_path
+    from crl_qdrant.common.points import at_path
 
     # a column that was not asked for is a key as it is, whatever it looks like
     value = at_path(payload, column) if named else payload.get(column)

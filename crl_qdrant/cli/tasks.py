@@ -23,7 +23,7 @@ from crl_qdrant.cli.options import (
 from crl_qdrant.errors import InputError
 
 if TYPE_CHECKING:
-    from crl_qdrant.points import PointId
+    from crl_qdrant.common.points import PointId
 
 __all__ = ["cluster", "few_shot", "train_head"]
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from crl_qdrant.common.progress import progress_bar
 from crl_qdrant.demo.galleries import change_queries, focus_queries
 from crl_qdrant.demo.products import ATTRIBUTES, Product, sample_products
 from crl_qdrant.demo.run import CRITERIA, draw
@@ -19,7 +20,6 @@ from crl_qdrant.evaluation.fashion import attribute_projections, projected
 from crl_qdrant.evaluation.representation import embed_words
 from crl_qdrant.evaluation.tables import Results
 from crl_qdrant.evaluation.tasks import evaluate_attributes, evaluate_galleries, evaluate_labelled, GalleryModel
-from crl_qdrant.progress import progress_bar
 
 __all__ = ["evaluate_demo"]
 

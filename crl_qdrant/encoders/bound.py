@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL.Image import Image
 
-from crl_qdrant.embeddings import Float32Array, matrix, unit_rows
+from crl_qdrant.common.arrays import Float32Array, matrix, unit_rows
 from crl_qdrant.encoders import Encoder, full_name, load_encoder
 from crl_qdrant.errors import EmbeddingError, EncoderError, EncoderMismatchError
 

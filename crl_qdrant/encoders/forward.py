@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TYPE_CHECKING
 
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,9 +10,9 @@ from typing import Any, TYPE_CHECKING
 import numpy as np
 from PIL.Image import Image
 
-from crl_qdrant.batches import batches
-from crl_qdrant.device import choose_device
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.batches import batches
+from crl_qdrant.common.device import choose_device
 from crl_qdrant.encoders.forward import embedded
 from crl_qdrant.errors import EncoderError, MissingPackageError
 

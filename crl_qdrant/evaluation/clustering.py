@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.errors import InputError
 from crl_qdrant.evaluation.extra import evaluation_packages
 from crl_qdrant.evaluation.metrics import Agreement, clustering_agreement

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from crl_qdrant.batches import batches
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.batches import batches
+from crl_qdrant.common.images import decode
+from crl_qdrant.common.progress import progress_bar
 from crl_qdrant.encoders import Encoder
 from crl_qdrant.encoders.open_clip import OpenClipEncoder
 from crl_qdrant.errors import EncoderError
-from crl_qdrant.images import decode
-from crl_qdrant.progress import progress_bar
 
 __all__ = ["Combiner"]
 

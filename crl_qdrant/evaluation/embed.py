@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from crl_qdrant.embeddings import Float32Array, unit_rows
+from crl_qdrant.common.arrays import Float32Array, unit_rows
+from crl_qdrant.common.images import decode
+from crl_qdrant.common.progress import progress_bar
 from crl_qdrant.encoders import Encoder
 from crl_qdrant.errors import DatasetError, ImageError, StoreError
 from crl_qdrant.evaluation.datasets.files import few
-from crl_qdrant.images import decode
-from crl_qdrant.progress import progress_bar
 
 __all__ = ["embed_images"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from importlib import import_module
 
-from crl_qdrant.packages import needed
+from crl_qdrant.common.extras import needed
 
 __all__ = ["check_evaluation_packages", "evaluation_packages"]
 

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from crl_qdrant.checkpoint import Checkpoint
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.images import decode
+from crl_qdrant.common.progress import progress_bar
 from crl_qdrant.encoders import Encoder
 from crl_qdrant.encoders.open_clip import OpenClipEncoder
 from crl_qdrant.errors import DatasetError, EncoderError, StoreError
@@ -30,8 +32,6 @@ from crl_qdrant.evaluation.embed import embed_images
 from crl_qdrant.evaluation.fashion import projected
 from crl_qdrant.evaluation.fine_tuning import fine_tune, IntArray, STAGE_2
 from crl_qdrant.evaluation.heads import Labelled, mean_precision, STAGE_1, train_paper_heads
-from crl_qdrant.images import decode
-from crl_qdrant.progress import progress_bar
 from crl_qdrant.projection import Projection
 from crl_qdrant.triplets import TripletSettings
 

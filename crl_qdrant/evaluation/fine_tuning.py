@@ -12,8 +12,8 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 from crl_qdrant.checkpoint import Checkpoint
+from crl_qdrant.common.progress import Advance
 from crl_qdrant.errors import InputError
-from crl_qdrant.progress import Advance
 from crl_qdrant.projection import conditional_representation, Projection
 from crl_qdrant.triplets import triplet_loss, Triplets, TripletSettings
 

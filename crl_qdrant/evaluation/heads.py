@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 
 from crl_qdrant.checkpoint import Checkpoint
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.progress import Advance
 from crl_qdrant.errors import InputError
 from crl_qdrant.evaluation.fashion import attribute_precision
 from crl_qdrant.evaluation.metrics import weighted_mean
-from crl_qdrant.progress import Advance
 from crl_qdrant.projection import Head
 from crl_qdrant.triplets import train_heads, TripletSettings
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 import jinja2
 
 from crl_qdrant import __version__
+from crl_qdrant.common.images import data_url
 from crl_qdrant.errors import StoreError
 from crl_qdrant.evaluation.paper import SOURCE
 from crl_qdrant.evaluation.plots import bars, confusions, seeds
 from crl_qdrant.evaluation.tables import Confusion, Results
-from crl_qdrant.images import data_url
 
 __all__ = ["Run", "versions", "write_report"]
 

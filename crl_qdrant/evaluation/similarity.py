@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.evaluation.metrics import target_rank
 
 __all__ = ["ALPHA", "GalleryQuery", "condition_texts", "gallery_ranks", "predicted_ranks"]

@@ -9,8 +9,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from crl_qdrant.common.arrays import Float32Array, unit_or_zero
+from crl_qdrant.common.progress import progress_bar
 from crl_qdrant.criterion import Criterion
-from crl_qdrant.embeddings import Float32Array, unit_or_zero
 from crl_qdrant.encoders import Encoder
 from crl_qdrant.evaluation.clustering import cluster
 from crl_qdrant.evaluation.combiner import Combiner
@@ -22,7 +23,6 @@ from crl_qdrant.evaluation.representation import embed_texts, embed_words, repre
 from crl_qdrant.evaluation.scores import Score
 from crl_qdrant.evaluation.similarity import condition_texts, gallery_ranks, predicted_ranks
 from crl_qdrant.evaluation.tables import Confusion, Neighbours, Results, Row, Table
-from crl_qdrant.progress import progress_bar
 
 __all__ = ["GalleryModel", "evaluate_attributes", "evaluate_galleries", "evaluate_labelled"]
 

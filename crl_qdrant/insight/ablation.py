@@ -12,7 +12,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.checks import whole_number
+from crl_qdrant.common.arguments import whole_number
+from crl_qdrant.common.points import at_path
+from crl_qdrant.common.progress import Advance
 from crl_qdrant.criterion import Criterion
 from crl_qdrant.definition import image_mean, projected
 from crl_qdrant.errors import CriterionError, InputError
@@ -20,8 +22,6 @@ from crl_qdrant.insight.precision import Precision
 from crl_qdrant.insight.sample import draw
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.options import Options, PRESETS
-from crl_qdrant.points import at_path
-from crl_qdrant.progress import Advance
 from crl_qdrant.stores import Store
 
 __all__ = ["VARIATIONS", "Ablation", "Variant", "ablate", "titles"]

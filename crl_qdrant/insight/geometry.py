@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
 
 __all__ = ["LEADING", "Overlap", "common_share", "effective_rank", "overlap"]
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from crl_qdrant.checks import whole_number
+from crl_qdrant.common.arguments import whole_number
 from crl_qdrant.insight.geometry import common_share, effective_rank, Overlap, overlap
 from crl_qdrant.insight.sample import draw, Sample
 from crl_qdrant.lifecycle import Criteria

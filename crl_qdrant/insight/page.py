@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import jinja2
 
+from crl_qdrant.common.images import data_url
+from crl_qdrant.common.points import at_path
 from crl_qdrant.errors import ImageError
-from crl_qdrant.images import data_url
 from crl_qdrant.insight.inspection import Inspection
-from crl_qdrant.points import at_path
 from crl_qdrant.search import Hit
 
 __all__ = ["render_page"]

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from qdrant_client import models
 
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.points import Payload, PointId
 from crl_qdrant.manifest import RawVector
-from crl_qdrant.points import Payload, PointId
 from crl_qdrant.stores import Store, without_value, WithPayload
 
 __all__ = ["Sample", "draw"]

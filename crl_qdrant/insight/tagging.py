@@ -12,12 +12,12 @@ from typing import Any, Final
 import numpy as np
 from qdrant_client import models
 
-from crl_qdrant.checks import whole_number
+from crl_qdrant.common.arguments import whole_number
+from crl_qdrant.common.points import Payload
+from crl_qdrant.common.progress import Advance
 from crl_qdrant.errors import InputError
 from crl_qdrant.items import PROBABILITY, SCORE, TAGS_KEY
 from crl_qdrant.lifecycle import Criteria
-from crl_qdrant.points import Payload
-from crl_qdrant.progress import Advance
 from crl_qdrant.search.resident import Resident
 from crl_qdrant.stores import Store
 

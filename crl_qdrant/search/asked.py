@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.embeddings import Float32Array
-from crl_qdrant.points import PointId
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.points import PointId
 from crl_qdrant.search.hit import Plan
 from crl_qdrant.search.query import Query
 from crl_qdrant.search.strategies import Aim

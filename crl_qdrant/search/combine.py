@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.embeddings import Float32Array
-from crl_qdrant.points import PointId
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.points import PointId
 
 __all__ = ["composed", "mean_direction", "most_diverse", "ranking", "weighted"]
 

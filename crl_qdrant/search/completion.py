@@ -8,9 +8,9 @@ from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.points import at_path, Payload, PointId
 from crl_qdrant.errors import InputError
-from crl_qdrant.points import at_path, Payload, PointId
 from crl_qdrant.search.asked import Asked, Ranked
 from crl_qdrant.search.combine import mean_direction
 from crl_qdrant.search.hit import Explanation, Hit

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from crl_qdrant.points import Payload, PointId
+from crl_qdrant.common.points import Payload, PointId
 
 __all__ = ["Explanation", "Hit", "Hits", "Plan", "WordShare"]
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy.typing as npt
 from qdrant_client import models
 
-from crl_qdrant.checks import checked_filter, finite_number, listed, whole_number
+from crl_qdrant.common.arguments import checked_filter, finite_number, listed, whole_number
+from crl_qdrant.common.images import ImageInput
+from crl_qdrant.common.points import path_parts
 from crl_qdrant.errors import InputError
-from crl_qdrant.images import ImageInput
-from crl_qdrant.points import path_parts
 from crl_qdrant.stores import WithPayload
 
 __all__ = ["STRATEGIES", "Query"]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.points import PointId
 from crl_qdrant.manifest import RawVector
-from crl_qdrant.points import PointId
 from crl_qdrant.stores import Store
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Resident:
 
     def scan(self) -> Scan:
         """The scan over all embeddings, read from the store the first time."""
-        from crl_qdrant.device import choose_device
+        from crl_qdrant.common.device import choose_device
         from crl_qdrant.search.scan import Scan
 
         with self._lock:  # a batch written meanwhile is put in after the load, so the scan ends up with it

@@ -8,7 +8,7 @@ from typing import cast, Final
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.points import PointId
+from crl_qdrant.common.points import PointId
 
 __all__ = ["Rows"]
 

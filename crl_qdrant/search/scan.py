@@ -18,8 +18,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from crl_qdrant.embeddings import Float32Array
-from crl_qdrant.points import PointId
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.points import PointId
 from crl_qdrant.projection import conditional_representation, cosine_similarity, Projection
 from crl_qdrant.search.rows import Rows
 

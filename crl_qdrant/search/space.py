@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, StoredCriterion
 

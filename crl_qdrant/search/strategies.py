@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from qdrant_client import models
 
-from crl_qdrant.embeddings import Float32Array
-from crl_qdrant.points import PointId
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.points import PointId
 from crl_qdrant.search.combine import mean_direction, ranking
 from crl_qdrant.search.query import Query
 from crl_qdrant.search.resident import Resident

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from crl_qdrant.embeddings import Float32Array, unit_vector
+from crl_qdrant.common.arrays import Float32Array, unit_vector
+from crl_qdrant.common.images import decode, ImageInput
+from crl_qdrant.common.points import point_id, PointId
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import NotFoundError
-from crl_qdrant.images import decode, ImageInput
-from crl_qdrant.points import point_id, PointId
 from crl_qdrant.search.query import Query
 from crl_qdrant.search.resident import Resident
 

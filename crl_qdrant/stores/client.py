@@ -14,10 +14,10 @@ from qdrant_client import models, QdrantClient
 from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
-from crl_qdrant.checks import checked_filter
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arguments import checked_filter
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.points import Payload, PointId
 from crl_qdrant.errors import CRLError, ExistsError, NotFoundError, StoreError
-from crl_qdrant.points import Payload, PointId
 from crl_qdrant.stores.awaited import AwaitedClient
 from crl_qdrant.stores.store import Record, Scored, selector, VectorQuery, WithPayload
 

@@ -14,9 +14,9 @@ import numpy as np
 import qdrant_edge as edge
 from qdrant_client import models
 
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.points import Payload, PointId
 from crl_qdrant.errors import ExistsError, NotFoundError, StoreError
-from crl_qdrant.points import Payload, PointId
 from crl_qdrant.stores.edge_errors import translated
 from crl_qdrant.stores.edge_filter import edge_filter
 from crl_qdrant.stores.edge_lock import DirectoryLock

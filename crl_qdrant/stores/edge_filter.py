@@ -9,7 +9,7 @@ import numpy as np
 import qdrant_edge as edge
 from qdrant_client import models
 
-from crl_qdrant.checks import checked_filter
+from crl_qdrant.common.arguments import checked_filter
 from crl_qdrant.errors import FilterError
 
 __all__ = ["edge_filter"]

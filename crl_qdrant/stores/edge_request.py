@@ -5,7 +5,7 @@ from __future__ import annotations
 import qdrant_edge as edge
 from qdrant_client import models
 
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.stores.edge_filter import edge_filter
 from crl_qdrant.stores.store import selector, VectorQuery
 

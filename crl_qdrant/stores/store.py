@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 from qdrant_client import models
 
-from crl_qdrant.embeddings import Float32Array
-from crl_qdrant.points import Payload, PointId, qdrant_path
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.points import Payload, PointId, qdrant_path
 
 __all__ = ["Record", "Scored", "Store", "VectorQuery", "WithPayload", "selector", "without_value"]
 

@@ -10,11 +10,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.checks import LARGEST_SEED, whole_number
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arguments import LARGEST_SEED, whole_number
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.extras import needed
+from crl_qdrant.common.points import PointId
 from crl_qdrant.errors import InputError
-from crl_qdrant.packages import needed
-from crl_qdrant.points import PointId
 from crl_qdrant.search.space import Space
 
 __all__ = ["Cluster", "Clustering", "cluster"]

@@ -11,10 +11,10 @@ from typing import Any, Final, TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.progress import Advance
 from crl_qdrant.errors import InputError
 from crl_qdrant.manifest import StoredCriterion
-from crl_qdrant.progress import Advance
 from crl_qdrant.stored_head import StoredHead
 from crl_qdrant.tasks.labels import Label
 
@@ -87,7 +87,7 @@ def train_head(
     """
     import torch
 
-    from crl_qdrant.device import one_thread
+    from crl_qdrant.common.device import one_thread
     from crl_qdrant.evaluation.metrics import mean_average_precision
     from crl_qdrant.triplets import train_heads
 

@@ -8,10 +8,10 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from qdrant_client import models
 
-from crl_qdrant.batches import batches
-from crl_qdrant.embeddings import Float32Array
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.batches import batches
+from crl_qdrant.common.points import at_path, point_id, PointId
 from crl_qdrant.errors import InputError, NotFoundError
-from crl_qdrant.points import at_path, point_id, PointId
 from crl_qdrant.search.resident import Resident
 from crl_qdrant.stores import Store, without_value
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TYPE_CHECKING
 
-from crl_qdrant.checks import whole_number
+from crl_qdrant.common.arguments import whole_number
 from crl_qdrant.errors import InputError, MissingPackageError, VocabularyError
 from crl_qdrant.vocabulary.answer import RefusalError, SCHEMA, shortened, UnusableAnswerError, words_in
 from crl_qdrant.vocabulary.cleaning import cleaned_words
