@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from crl_qdrant.insight import Ablation, Inspection, Variant, WordUse
     from crl_qdrant.items import Item, Rejected, Report
     from crl_qdrant.manifest import CriterionState
-    from crl_qdrant.options import Options, PRESETS
+    from crl_qdrant.projection.options import Options, PRESETS
     from crl_qdrant.search import Explanation, Hit, Hits, Plan, Query, WordShare
     from crl_qdrant.tasks import Cluster, Clustering, FewShot, HeadReport
     from crl_qdrant.vocabulary import LanguageModel, packaged_names, packaged_words
@@ -68,8 +68,8 @@ _HOMES: Final = {
     "LanguageModel": "vocabulary",
     "packaged_names": "vocabulary",
     "packaged_words": "vocabulary",
-    "Options": "options",
-    "PRESETS": "options",
+    "Options": "projection.options",
+    "PRESETS": "projection.options",
     "id_of_key": "common.points",
     "Item": "items",
     "Cluster": "tasks",

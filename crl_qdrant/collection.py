@@ -808,7 +808,7 @@ class CRLCollection:
             StoreError: the store refused.
         """
         from crl_qdrant.common.device import choose_device
-        from crl_qdrant.triplets import TripletSettings
+        from crl_qdrant.projection.training import TripletSettings
 
         settings = TripletSettings(out=out, hidden=hidden, epochs=epochs, learning_rate=learning_rate, seed=seed)
         version = self._criteria.latest(criterion)

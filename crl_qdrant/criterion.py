@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from crl_qdrant.common.arrays import Float32Array, from_base64, to_base64, unit_rows
 from crl_qdrant.errors import CriterionError
-from crl_qdrant.options import check_names, Options, PRESETS
+from crl_qdrant.projection.options import check_names, Options, PRESETS
 
 __all__ = ["Criterion"]
 

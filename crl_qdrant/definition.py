@@ -13,7 +13,7 @@ from crl_qdrant.criterion import Criterion
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError
 from crl_qdrant.manifest import Manifest, RawVector, StoredCriterion
-from crl_qdrant.stored_projection import StoredProjection
+from crl_qdrant.projection.stored import StoredProjection
 from crl_qdrant.stores import Store
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def projected(
     """
     import torch
 
-    from crl_qdrant.projection import leading_directions, projection_of
+    from crl_qdrant.projection.on_device import leading_directions, projection_of
 
     options = criterion.options
     mean: Tensor | None = None

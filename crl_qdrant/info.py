@@ -9,7 +9,7 @@ from qdrant_client import models
 
 from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, Lineage
-from crl_qdrant.options import Options
+from crl_qdrant.projection.options import Options
 from crl_qdrant.stores import Store
 
 __all__ = ["CollectionInfo", "CriterionInfo", "collection_info"]

@@ -19,8 +19,8 @@ from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError, ExistsError, InputError, NotFoundError
 from crl_qdrant.kept_manifest import KeptManifest
 from crl_qdrant.manifest import CriterionState, Lineage, Manifest, StoredCriterion
+from crl_qdrant.projection.stored_head import StoredHead
 from crl_qdrant.projector import fill_vectors, Projector
-from crl_qdrant.stored_head import StoredHead
 from crl_qdrant.stores import Store
 
 __all__ = ["Criteria"]

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from crl_qdrant.criterion import Criterion
 from crl_qdrant.errors import ManifestError
-from crl_qdrant.stored_projection import StoredProjection
+from crl_qdrant.projection.stored import StoredProjection
 
 __all__ = ["CriterionState", "Lineage", "Manifest", "RawVector", "StoredCriterion"]
 

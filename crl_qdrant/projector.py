@@ -14,7 +14,7 @@ from crl_qdrant.manifest import StoredCriterion
 from crl_qdrant.stores import Store
 
 if TYPE_CHECKING:
-    from crl_qdrant.projection import Projection
+    from crl_qdrant.projection.on_device import Projection
 
 __all__ = ["Projector", "fill_vectors", "lacking"]
 
@@ -39,7 +39,7 @@ class Projector:
             import torch
 
             from crl_qdrant.common.device import choose_device
-            from crl_qdrant.projection import Head, Projection
+            from crl_qdrant.projection.on_device import Head, Projection
 
             matrix, offset, words = (torch.tensor(each) for each in (kept.matrix, kept.offset, kept.words))
             head = None if kept.head is None else Head(*map(torch.tensor, kept.head))
@@ -54,7 +54,7 @@ class Projector:
             return stored.projection.represent(embeddings)
         import torch
 
-        from crl_qdrant.projection import conditional_representation
+        from crl_qdrant.projection.on_device import conditional_representation
 
         projection = self.projection(stored)
         rows = torch.from_numpy(embeddings).to(projection.matrix.device)

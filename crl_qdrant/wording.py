@@ -12,7 +12,7 @@ from crl_qdrant.criterion import Criterion
 from crl_qdrant.definition import embedded_words
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import InputError, MissingPackageError, VocabularyError
-from crl_qdrant.options import check_names
+from crl_qdrant.projection.options import check_names
 from crl_qdrant.vocabulary import LanguageModel, packaged_names, packaged_words, WordSource
 
 __all__ = ["worded"]

@@ -24,7 +24,7 @@ def processes() -> ForkServerContext:
     """What starts them: they are forked from a process that has imported everything already."""
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["killed", "crl_qdrant.projection"])
+    context.set_forkserver_preload(["killed", "crl_qdrant.projection.on_device"])
     return context
 
 

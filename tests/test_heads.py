@@ -15,11 +15,11 @@ from qdrant_client import models
 
 from crl_qdrant import Criterion, CriterionError, CRLCollection, HeadReport, InputError, NotFoundError
 from crl_qdrant.evaluation.metrics import mean_average_precision
-from crl_qdrant.options import Options
-from crl_qdrant.projection import conditional_representation, Head, Projection, projection_of
-from crl_qdrant.stored_head import StoredHead
-from crl_qdrant.stored_projection import StoredProjection
-from crl_qdrant.triplets import _folded, _networks, train_heads, triplet_loss, Triplets, TripletSettings
+from crl_qdrant.projection.on_device import conditional_representation, Head, Projection, projection_of
+from crl_qdrant.projection.options import Options
+from crl_qdrant.projection.stored import StoredProjection
+from crl_qdrant.projection.stored_head import StoredHead
+from crl_qdrant.projection.training import _folded, _networks, train_heads, triplet_loss, Triplets, TripletSettings
 
 RNG = np.random.default_rng(23)
 QUICK: dict[str, Any] = {"epochs": 3, "out": 12}

@@ -14,14 +14,14 @@ from fakes import unit
 
 import crl_qdrant.demo
 from crl_qdrant import InputError, StoreError
-from crl_qdrant.checkpoint import Checkpoint
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.demo.products import ATTRIBUTES, sample_products
 from crl_qdrant.demo.render import render
 from crl_qdrant.evaluation.fashion import attribute_precision
 from crl_qdrant.evaluation.fine_tuning import fine_tune, STAGE_2
 from crl_qdrant.evaluation.heads import Labelled, STAGE_1, train_paper_heads
-from crl_qdrant.projection import conditional_representation, Head, Projection
+from crl_qdrant.projection.checkpoint import Checkpoint
+from crl_qdrant.projection.on_device import conditional_representation, Head, Projection
 
 RNG = np.random.default_rng(3)
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 from fakes import by_words, conditional_cosines, unit
 
-from crl_qdrant.options import Options, PRESETS
-from crl_qdrant.projection import (
+from crl_qdrant.projection.on_device import (
     conditional_representation,
     cosine_similarity,
     knee,
@@ -18,7 +17,8 @@ from crl_qdrant.projection import (
     Projection,
     projection_of,
 )
-from crl_qdrant.stored_projection import StoredProjection
+from crl_qdrant.projection.options import Options, PRESETS
+from crl_qdrant.projection.stored import StoredProjection
 
 RNG = np.random.default_rng(7)
 

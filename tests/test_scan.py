@@ -7,8 +7,8 @@ import pytest
 import torch
 from fakes import conditional_cosines, unit
 
-from crl_qdrant.options import PRESETS
-from crl_qdrant.projection import projection_of
+from crl_qdrant.projection.on_device import projection_of
+from crl_qdrant.projection.options import PRESETS
 from crl_qdrant.search import scan as module
 from crl_qdrant.search.scan import Scan
 

@@ -20,7 +20,7 @@ from crl_qdrant.cli.options import (
     say_if_pending,
 )
 from crl_qdrant.errors import CriterionError
-from crl_qdrant.options import check_names, PRESETS
+from crl_qdrant.projection.options import check_names, PRESETS
 
 __all__ = ["app", "materialize"]
 

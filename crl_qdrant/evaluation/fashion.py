@@ -13,7 +13,7 @@ from crl_qdrant.criterion import Criterion
 from crl_qdrant.encoders import Encoder
 from crl_qdrant.evaluation.metrics import average_precisions
 from crl_qdrant.evaluation.representation import criterion_projection, embed_words
-from crl_qdrant.projection import conditional_representation, cosine_similarity, Projection
+from crl_qdrant.projection.on_device import conditional_representation, cosine_similarity, Projection
 
 __all__ = ["attribute_precision", "attribute_projections", "projected", "reduced_words"]
 

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crl_qdrant.checkpoint import Checkpoint
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.images import decode
 from crl_qdrant.common.progress import progress_bar
@@ -32,8 +31,9 @@ from crl_qdrant.evaluation.embed import embed_images
 from crl_qdrant.evaluation.fashion import projected
 from crl_qdrant.evaluation.fine_tuning import fine_tune, IntArray, STAGE_2
 from crl_qdrant.evaluation.heads import Labelled, mean_precision, STAGE_1, train_paper_heads
-from crl_qdrant.projection import Projection
-from crl_qdrant.triplets import TripletSettings
+from crl_qdrant.projection.checkpoint import Checkpoint
+from crl_qdrant.projection.on_device import Projection
+from crl_qdrant.projection.training import TripletSettings
 
 __all__ = ["STAGE_1", "STAGE_2", "train_fashion_heads", "trained_methods", "tune_image_tower"]
 

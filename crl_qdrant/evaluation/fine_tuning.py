@@ -11,11 +11,11 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
-from crl_qdrant.checkpoint import Checkpoint
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.errors import InputError
-from crl_qdrant.projection import conditional_representation, Projection
-from crl_qdrant.triplets import triplet_loss, Triplets, TripletSettings
+from crl_qdrant.projection.checkpoint import Checkpoint
+from crl_qdrant.projection.on_device import conditional_representation, Projection
+from crl_qdrant.projection.training import triplet_loss, Triplets, TripletSettings
 
 __all__ = ["STAGE_2", "fine_tune"]
 

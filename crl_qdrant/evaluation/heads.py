@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from crl_qdrant.checkpoint import Checkpoint
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.errors import InputError
 from crl_qdrant.evaluation.fashion import attribute_precision
 from crl_qdrant.evaluation.metrics import weighted_mean
-from crl_qdrant.projection import Head
-from crl_qdrant.triplets import train_heads, TripletSettings
+from crl_qdrant.projection.checkpoint import Checkpoint
+from crl_qdrant.projection.on_device import Head
+from crl_qdrant.projection.training import train_heads, TripletSettings
 
 __all__ = ["STAGE_1", "Labelled", "mean_precision", "train_paper_heads"]
 

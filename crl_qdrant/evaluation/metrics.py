@@ -12,7 +12,7 @@ from torch import Tensor
 
 from crl_qdrant.errors import InputError
 from crl_qdrant.evaluation.extra import evaluation_packages
-from crl_qdrant.projection import cosine_similarity
+from crl_qdrant.projection.on_device import cosine_similarity
 
 __all__ = [
     "Agreement",

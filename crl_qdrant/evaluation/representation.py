@@ -9,7 +9,7 @@ from crl_qdrant.common.arrays import Float32Array, unit_rows
 from crl_qdrant.criterion import Criterion
 from crl_qdrant.encoders import Encoder
 from crl_qdrant.errors import CriterionError
-from crl_qdrant.projection import conditional_representation, Projection, projection_of
+from crl_qdrant.projection.on_device import conditional_representation, Projection, projection_of
 
 __all__ = ["criterion_projection", "embed_texts", "embed_words", "represent"]
 

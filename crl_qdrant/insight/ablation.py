@@ -21,7 +21,7 @@ from crl_qdrant.errors import CriterionError, InputError
 from crl_qdrant.insight.precision import Precision
 from crl_qdrant.insight.sample import draw
 from crl_qdrant.lifecycle import Criteria
-from crl_qdrant.options import Options, PRESETS
+from crl_qdrant.projection.options import Options, PRESETS
 from crl_qdrant.stores import Store
 
 __all__ = ["VARIATIONS", "Ablation", "Variant", "ablate", "titles"]

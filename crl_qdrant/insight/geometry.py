@@ -54,7 +54,7 @@ def overlap(ours: Float32Array, theirs: Float32Array) -> Overlap:
     """How much the leading directions of two criteria's centred words [K, d] overlap; each has up to `LEADING`."""
     import torch
 
-    from crl_qdrant.projection import leading_directions
+    from crl_qdrant.projection.on_device import leading_directions
 
     first, second = (leading_directions([torch.tensor(texts)], LEADING) for texts in (ours, theirs))
     # both have orthonormal rows, so these are the cosines of the principal angles; rounding may take one above 1

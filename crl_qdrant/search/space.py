@@ -10,7 +10,7 @@ from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.manifest import CriterionState, StoredCriterion
 
 if TYPE_CHECKING:
-    from crl_qdrant.projection import Projection
+    from crl_qdrant.projection.on_device import Projection
 
 __all__ = ["RAW", "Space"]
 

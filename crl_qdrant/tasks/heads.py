@@ -15,13 +15,13 @@ from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.errors import InputError
 from crl_qdrant.manifest import StoredCriterion
-from crl_qdrant.stored_head import StoredHead
+from crl_qdrant.projection.stored_head import StoredHead
 from crl_qdrant.tasks.labels import Label
 
 if TYPE_CHECKING:
     import torch
 
-    from crl_qdrant.triplets import TripletSettings
+    from crl_qdrant.projection.training import TripletSettings
 
 __all__ = ["HeadReport", "train_head"]
 
@@ -89,7 +89,7 @@ def train_head(
 
     from crl_qdrant.common.device import one_thread
     from crl_qdrant.evaluation.metrics import mean_average_precision
-    from crl_qdrant.triplets import train_heads
+    from crl_qdrant.projection.training import train_heads
 
     started = time.perf_counter()
     numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}

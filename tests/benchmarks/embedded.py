@@ -22,8 +22,8 @@ import qdrant_edge as edge
 import torch
 
 from crl_qdrant import Criterion, CRLCollection, Query
-from crl_qdrant.options import PRESETS
-from crl_qdrant.projection import conditional_representation, Projection, projection_of
+from crl_qdrant.projection.on_device import conditional_representation, Projection, projection_of
+from crl_qdrant.projection.options import PRESETS
 
 DIMENSION, WORDS, LIMIT, BATCH = 512, 32, 10, 1000
 RNG = np.random.default_rng(0)

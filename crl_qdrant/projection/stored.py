@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from crl_qdrant.common.arrays import Float32Array, from_base64, Rows, to_base64, unit_or_zero
-from crl_qdrant.stored_head import StoredHead
+from crl_qdrant.projection.stored_head import StoredHead
 
 __all__ = ["StoredProjection"]
 

@@ -16,11 +16,11 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
-from crl_qdrant.checkpoint import Checkpoint
 from crl_qdrant.common.arguments import finite_number, LARGEST_SEED, whole_number
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.errors import InputError
-from crl_qdrant.projection import Head
+from crl_qdrant.projection.checkpoint import Checkpoint
+from crl_qdrant.projection.on_device import Head
 
 __all__ = ["Drawn", "Training", "TripletSettings", "Triplets", "train_heads", "triplet_loss"]
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from crl_qdrant.options import Directions, Options
+from crl_qdrant.projection.options import Directions, Options
 
 __all__ = [
     "Head",
