@@ -17,7 +17,7 @@ from fakes import ColourEncoder, image_of, Newer
 from operations import Expected, Operation
 
 from crl_qdrant import CRLCollection, EncoderMismatchError
-from crl_qdrant.stores.edge import EdgeStore
+from crl_qdrant.stores.edge.store import EdgeStore
 
 
 def processes() -> ForkServerContext:

@@ -17,7 +17,7 @@ from fakes import unit
 
 from crl_qdrant import AsyncCRLCollection, Criterion, CRLCollection, LockedError, StoreError
 from crl_qdrant.stores import edge_optimize
-from crl_qdrant.stores.edge_lock import DirectoryLock
+from crl_qdrant.stores.edge.lock import DirectoryLock
 
 ROWS = unit(np.random.default_rng(2).normal(size=(40, 6)))
 WAITING = "import pathlib, sys, time\nwhile not (pathlib.Path(sys.argv[1]) / 'go').exists():\n    time.sleep(0.01)"

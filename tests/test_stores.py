@@ -15,7 +15,7 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 
 from crl_qdrant import ExistsError, FilterError, InputError, LockedError, NotFoundError, StoreError
 from crl_qdrant.stores import create_store, open_store, Store, VectorQuery
-from crl_qdrant.stores.edge_errors import translated
+from crl_qdrant.stores.edge.errors import translated
 
 
 class GrpcError(grpc.RpcError):
@@ -279,7 +279,7 @@ def test_an_edge_collection_is_made_whole_or_not_at_all(tmp_path: Path, monkeypa
     def full(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("crl_qdrant.stores.edge.write_json", full)
+    monkeypatch.setattr("crl_qdrant.stores.edge.store.write_json", full)
     with pytest.raises(StoreError, match="no space left"):
         create_store(tmp_path, "products", {"image": 4}, {})
     assert list(tmp_path.iterdir()) == []

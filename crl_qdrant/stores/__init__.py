@@ -50,7 +50,7 @@ def create_store(location: Location, name: str, vectors: Mapping[str, int], meta
     """
     target = _resolved(location)
     if isinstance(target, Path):
-        from crl_qdrant.stores.edge import EdgeStore
+        from crl_qdrant.stores.edge.store import EdgeStore
 
         return EdgeStore.create(target / name, vectors, metadata)
     from crl_qdrant.stores.client import ClientStore
@@ -71,7 +71,7 @@ def open_store(location: Location, name: str) -> Store:
     """
     target = _resolved(location)
     if isinstance(target, Path):
-        from crl_qdrant.stores.edge import EdgeStore
+        from crl_qdrant.stores.edge.store import EdgeStore
 
         return EdgeStore.open(target / name)
     from crl_qdrant.stores.client import ClientStore

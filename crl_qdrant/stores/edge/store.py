@@ -17,12 +17,12 @@ from qdrant_client import models
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.points import Payload, PointId
 from crl_qdrant.errors import ExistsError, NotFoundError, StoreError
-from crl_qdrant.stores.edge_errors import translated
-from crl_qdrant.stores.edge_filter import edge_filter
-from crl_qdrant.stores.edge_lock import DirectoryLock
-from crl_qdrant.stores.edge_optimize import optimize_shard
-from crl_qdrant.stores.edge_repair import load_shard
-from crl_qdrant.stores.edge_request import edge_request, nearest, prefetch
+from crl_qdrant.stores.edge.errors import translated
+from crl_qdrant.stores.edge.filter import edge_filter
+from crl_qdrant.stores.edge.lock import DirectoryLock
+from crl_qdrant.stores.edge.optimize import optimize_shard
+from crl_qdrant.stores.edge.repair import load_shard
+from crl_qdrant.stores.edge.request import edge_request, nearest, prefetch
 from crl_qdrant.stores.json_file import read_json, write_json
 from crl_qdrant.stores.store import Record, Scored, selector, VectorQuery, WithPayload
 

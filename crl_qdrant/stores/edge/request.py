@@ -6,7 +6,7 @@ import qdrant_edge as edge
 from qdrant_client import models
 
 from crl_qdrant.common.arrays import Float32Array
-from crl_qdrant.stores.edge_filter import edge_filter
+from crl_qdrant.stores.edge.filter import edge_filter
 from crl_qdrant.stores.store import selector, VectorQuery
 
 __all__ = ["edge_request", "nearest", "prefetch"]

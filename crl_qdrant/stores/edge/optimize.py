@@ -15,7 +15,7 @@ from typing import Final
 import qdrant_edge as edge
 
 from crl_qdrant.errors import StoreError
-from crl_qdrant.stores.edge_lock import DirectoryLock
+from crl_qdrant.stores.edge.lock import DirectoryLock
 
 __all__ = ["optimize_shard"]
 
