@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from crl_qdrant.catalogs import CatalogOptions, CatalogReader
     from crl_qdrant.collection import CRLCollection
     from crl_qdrant.common.points import id_of_key
-    from crl_qdrant.criterion import Criterion
+    from crl_qdrant.criteria.criterion import Criterion
+    from crl_qdrant.criteria.manifest import CriterionState
     from crl_qdrant.encoders import Encoder
     from crl_qdrant.errors import (
         CatalogError,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from crl_qdrant.info import CollectionInfo, CriterionInfo
     from crl_qdrant.insight import Ablation, Inspection, Variant, WordUse
     from crl_qdrant.items import Item, Rejected, Report
-    from crl_qdrant.manifest import CriterionState
     from crl_qdrant.projection.options import Options, PRESETS
     from crl_qdrant.search import Explanation, Hit, Hits, Plan, Query, WordShare
     from crl_qdrant.tasks import Cluster, Clustering, FewShot, HeadReport
@@ -56,8 +56,8 @@ _HOMES: Final = {
     "CRLCollection": "collection",
     "CollectionInfo": "info",
     "CriterionInfo": "info",
-    "Criterion": "criterion",
-    "CriterionState": "manifest",
+    "Criterion": "criteria.criterion",
+    "CriterionState": "criteria.manifest",
     "Encoder": "encoders",
     "Explanation": "search",
     "Hit": "search",

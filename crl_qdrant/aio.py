@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from crl_qdrant.collection import CRLCollection
-from crl_qdrant.criterion import Criterion
+from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.errors import StoreError
 from crl_qdrant.stores.awaited import in_thread
 

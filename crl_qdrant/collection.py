@@ -18,7 +18,11 @@ from crl_qdrant.common.device import check_device
 from crl_qdrant.common.images import ImageInput
 from crl_qdrant.common.points import Payload, point_id, PointId
 from crl_qdrant.common.progress import progress_bar
-from crl_qdrant.criterion import Criterion
+from crl_qdrant.criteria.criterion import Criterion
+from crl_qdrant.criteria.manifest import CriterionState, Manifest, RawVector
+from crl_qdrant.criteria.manifest_cache import read_manifest
+from crl_qdrant.criteria.registry import Criteria
+from crl_qdrant.criteria.words import worded
 from crl_qdrant.encoders import Encoder, load_encoder
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import InputError
@@ -26,9 +30,6 @@ from crl_qdrant.info import collection_info, CollectionInfo
 from crl_qdrant.ingest import Writer
 from crl_qdrant.insight import ablate, Ablation, inspect, Inspection, tag
 from crl_qdrant.items import Item, OnError, Report
-from crl_qdrant.kept_manifest import read_manifest
-from crl_qdrant.lifecycle import Criteria
-from crl_qdrant.manifest import CriterionState, Manifest, RawVector
 from crl_qdrant.migration import drop_previous, Migration, Migrator
 from crl_qdrant.search import Hit, Hits, Plan, Query
 from crl_qdrant.search.resident import Resident
@@ -48,7 +49,6 @@ from crl_qdrant.tasks import (
     write_field,
 )
 from crl_qdrant.vocabulary import WordSource
-from crl_qdrant.wording import worded
 
 __all__ = ["CRLCollection"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from qdrant_client import models
 
-from crl_qdrant.lifecycle import Criteria
-from crl_qdrant.manifest import CriterionState, Lineage
+from crl_qdrant.criteria.manifest import CriterionState, Lineage
+from crl_qdrant.criteria.registry import Criteria
 from crl_qdrant.projection.options import Options
 from crl_qdrant.stores import Store
 

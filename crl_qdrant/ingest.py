@@ -21,10 +21,10 @@ from crl_qdrant.common.batches import batches
 from crl_qdrant.common.images import decode, read_bytes
 from crl_qdrant.common.points import checked_payload, Payload, point_id, PointId
 from crl_qdrant.common.progress import Advance
+from crl_qdrant.criteria.manifest import RawVector
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CRLError, EncoderError, InputError
 from crl_qdrant.items import Item, OnError, Rejected, Report, SOURCE_KEY
-from crl_qdrant.manifest import RawVector
 from crl_qdrant.stores import Store
 
 __all__ = ["Writer"]

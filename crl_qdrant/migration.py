@@ -22,14 +22,14 @@ from crl_qdrant.common.batches import batches
 from crl_qdrant.common.images import decode, ImageInput
 from crl_qdrant.common.points import Payload, PointId
 from crl_qdrant.common.progress import Advance
-from crl_qdrant.criterion import Criterion
-from crl_qdrant.definition import embedded_words, free_vector, version_of
+from crl_qdrant.criteria.build import embedded_words, free_vector, version_of
+from crl_qdrant.criteria.criterion import Criterion
+from crl_qdrant.criteria.manifest import CriterionState, Lineage, Manifest, RawVector, StoredCriterion
+from crl_qdrant.criteria.projector import fill_vectors, lacking
+from crl_qdrant.criteria.registry import Criteria
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CRLError, EncoderError, InputError
 from crl_qdrant.items import Rejected
-from crl_qdrant.lifecycle import Criteria
-from crl_qdrant.manifest import CriterionState, Lineage, Manifest, RawVector, StoredCriterion
-from crl_qdrant.projector import fill_vectors, lacking
 from crl_qdrant.stores import Record, Store
 
 __all__ = ["Migration", "Migrator", "drop_previous"]

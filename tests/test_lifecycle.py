@@ -20,7 +20,7 @@ from crl_qdrant import (
     NotFoundError,
     Query,
 )
-from crl_qdrant.definition import context
+from crl_qdrant.criteria.build import context
 
 RNG = np.random.default_rng(8)
 ROWS = unit(RNG.normal(size=(120, 10)) + 0.3)

@@ -542,8 +542,8 @@ def test_what_another_process_did_to_a_criterion_is_seen_in_time(monkeypatch: py
     ours.products.define(Criterion("fabric", list("wxyz"), embeddings=other))
     assert len(theirs.search(embedding=ROWS[0], criterion="fabric")) == 10
     ours.products.materialize("fabric")
-    monkeypatch.setattr("crl_qdrant.lifecycle._SEARCH_STALE_S", 0.0)
-    monkeypatch.setattr("crl_qdrant.lifecycle._WRITE_STALE_S", 0.0)
+    monkeypatch.setattr("crl_qdrant.criteria.registry._SEARCH_STALE_S", 0.0)
+    monkeypatch.setattr("crl_qdrant.criteria.registry._WRITE_STALE_S", 0.0)
     assert theirs.search(embedding=ROWS[0], criterion="fabric").plan.strategy == "named"
     theirs.add([777], embeddings=ROWS[:1])
     assert ours.products.info().criteria[1].points == NUMBER + 1

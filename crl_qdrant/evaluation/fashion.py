@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from crl_qdrant.common.arrays import Float32Array
-from crl_qdrant.criterion import Criterion
+from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.encoders import Encoder
 from crl_qdrant.evaluation.metrics import average_precisions
 from crl_qdrant.evaluation.representation import criterion_projection, embed_words

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from crl_qdrant.common.arrays import Float32Array, unit_rows
-from crl_qdrant.criterion import Criterion
+from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.encoders import Encoder
 from crl_qdrant.errors import CriterionError
 from crl_qdrant.projection.on_device import conditional_representation, Projection, projection_of

@@ -11,7 +11,7 @@ import numpy as np
 
 from crl_qdrant.common.arrays import Float32Array, unit_or_zero
 from crl_qdrant.common.progress import progress_bar
-from crl_qdrant.criterion import Criterion
+from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.encoders import Encoder
 from crl_qdrant.evaluation.clustering import cluster
 from crl_qdrant.evaluation.combiner import Combiner

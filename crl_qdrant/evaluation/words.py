@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from crl_qdrant.criterion import Criterion
+from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.errors import CriterionError, StoreError
 from crl_qdrant.vocabulary import packaged_words, WordSource
 

@@ -9,7 +9,7 @@ from qdrant_client import models
 
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.points import Payload, PointId
-from crl_qdrant.manifest import RawVector
+from crl_qdrant.criteria.manifest import RawVector
 from crl_qdrant.stores import Store, without_value, WithPayload
 
 __all__ = ["Sample", "draw"]

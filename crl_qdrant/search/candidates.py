@@ -9,7 +9,7 @@ import numpy as np
 from qdrant_client import models
 
 from crl_qdrant.common.points import PointId
-from crl_qdrant.lifecycle import Criteria
+from crl_qdrant.criteria.registry import Criteria
 from crl_qdrant.search.asked import Asked, Ranked
 from crl_qdrant.search.combine import composed, most_diverse, ranking, weighted
 from crl_qdrant.search.completion import Completion

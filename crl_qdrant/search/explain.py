@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from crl_qdrant.common.arrays import Float32Array
-from crl_qdrant.manifest import StoredCriterion
+from crl_qdrant.criteria.manifest import StoredCriterion
 from crl_qdrant.search.hit import Explanation, WordShare
 
 __all__ = ["WordSpace"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.points import PointId
-from crl_qdrant.manifest import RawVector
+from crl_qdrant.criteria.manifest import RawVector
 from crl_qdrant.stores import Store
 
 if TYPE_CHECKING:

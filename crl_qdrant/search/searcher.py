@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from crl_qdrant.common.points import PointId
+from crl_qdrant.criteria.registry import Criteria
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import EmbeddingError, StoreError
-from crl_qdrant.lifecycle import Criteria
 from crl_qdrant.search.asked import Asked, Ranked
 from crl_qdrant.search.candidates import Candidates, ranked_pairs
 from crl_qdrant.search.completion import Completion

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crl_qdrant.common.arrays import Float32Array
-from crl_qdrant.lifecycle import Criteria
-from crl_qdrant.manifest import CriterionState, StoredCriterion
+from crl_qdrant.criteria.manifest import CriterionState, StoredCriterion
+from crl_qdrant.criteria.registry import Criteria
 
 if TYPE_CHECKING:
     from crl_qdrant.projection.on_device import Projection

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.progress import Advance
+from crl_qdrant.criteria.manifest import StoredCriterion
 from crl_qdrant.errors import InputError
-from crl_qdrant.manifest import StoredCriterion
 from crl_qdrant.projection.stored_head import StoredHead
 from crl_qdrant.tasks.labels import Label
 

@@ -20,7 +20,7 @@ import numpy as np
 from embedded import clustered_rows, DIMENSION, LIMIT, take_turns
 
 from crl_qdrant import Criterion, CRLCollection, Query
-from crl_qdrant.lifecycle import StoredCriterion
+from crl_qdrant.criteria.registry import StoredCriterion
 
 WORDS, RANK, ROUNDS = 200, 32, 100
 M, EF = 16, 100  # of the others' HNSW indexes; ours has the engine's defaults

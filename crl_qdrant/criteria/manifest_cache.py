@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from crl_qdrant.criteria.manifest import Lineage, Manifest
 from crl_qdrant.errors import ManifestError
-from crl_qdrant.manifest import Lineage, Manifest
 from crl_qdrant.stores import Store
 
 __all__ = ["KeptManifest", "read_manifest"]

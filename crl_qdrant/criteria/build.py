@@ -9,10 +9,10 @@ from typing import Final, TYPE_CHECKING
 import numpy as np
 
 from crl_qdrant.common.arrays import Float32Array, unit_rows
-from crl_qdrant.criterion import Criterion
+from crl_qdrant.criteria.criterion import Criterion
+from crl_qdrant.criteria.manifest import Manifest, RawVector, StoredCriterion
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError
-from crl_qdrant.manifest import Manifest, RawVector, StoredCriterion
 from crl_qdrant.projection.stored import StoredProjection
 from crl_qdrant.stores import Store
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from crl_qdrant.common.arguments import whole_number
 from crl_qdrant.common.arrays import Float32Array
-from crl_qdrant.criterion import Criterion
-from crl_qdrant.definition import embedded_words
+from crl_qdrant.criteria.build import embedded_words
+from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import InputError, MissingPackageError, VocabularyError
 from crl_qdrant.projection.options import check_names

@@ -10,7 +10,7 @@ from qdrant_client import models
 
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.progress import Advance
-from crl_qdrant.manifest import StoredCriterion
+from crl_qdrant.criteria.manifest import StoredCriterion
 from crl_qdrant.stores import Store
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any, Final
 
-from crl_qdrant.criterion import Criterion
+from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.errors import ManifestError
 from crl_qdrant.projection.stored import StoredProjection
 

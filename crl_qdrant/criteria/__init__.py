@@ -1,0 +1,1 @@
+"""A collection's criteria: from words to a named vector, and the manifest that keeps them."""
