@@ -10,7 +10,6 @@ from typing import Any, Final, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crl_qdrant.aio import AsyncCRLCollection
-    from crl_qdrant.catalogs import CatalogOptions, CatalogReader
     from crl_qdrant.collection import CRLCollection
     from crl_qdrant.common.points import id_of_key
     from crl_qdrant.criteria.criterion import Criterion
@@ -36,8 +35,9 @@ if TYPE_CHECKING:
         VocabularyError,
     )
     from crl_qdrant.info import CollectionInfo, CriterionInfo
+    from crl_qdrant.ingestion.catalogs import CatalogOptions, CatalogReader
+    from crl_qdrant.ingestion.items import Item, Rejected, Report
     from crl_qdrant.insight import Ablation, Inspection, Variant, WordUse
-    from crl_qdrant.items import Item, Rejected, Report
     from crl_qdrant.projection.options import Options, PRESETS
     from crl_qdrant.search import Explanation, Hit, Hits, Plan, Query, WordShare
     from crl_qdrant.tasks import Cluster, Clustering, FewShot, HeadReport
@@ -51,8 +51,8 @@ _HOMES: Final = {
     "Variant": "insight",
     "WordUse": "insight",
     "AsyncCRLCollection": "aio",
-    "CatalogOptions": "catalogs",
-    "CatalogReader": "catalogs",
+    "CatalogOptions": "ingestion.catalogs",
+    "CatalogReader": "ingestion.catalogs",
     "CRLCollection": "collection",
     "CollectionInfo": "info",
     "CriterionInfo": "info",
@@ -71,13 +71,13 @@ _HOMES: Final = {
     "Options": "projection.options",
     "PRESETS": "projection.options",
     "id_of_key": "common.points",
-    "Item": "items",
+    "Item": "ingestion.items",
     "Cluster": "tasks",
     "Clustering": "tasks",
     "FewShot": "tasks",
     "HeadReport": "tasks",
-    "Rejected": "items",
-    "Report": "items",
+    "Rejected": "ingestion.items",
+    "Report": "ingestion.items",
 }
 
 __all__ = [

@@ -27,10 +27,10 @@ from crl_qdrant.encoders import Encoder, load_encoder
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import InputError
 from crl_qdrant.info import collection_info, CollectionInfo
-from crl_qdrant.ingest import Writer
+from crl_qdrant.ingestion.items import Item, OnError, Report
+from crl_qdrant.ingestion.migration import drop_previous, Migration, Migrator
+from crl_qdrant.ingestion.writer import Writer
 from crl_qdrant.insight import ablate, Ablation, inspect, Inspection, tag
-from crl_qdrant.items import Item, OnError, Report
-from crl_qdrant.migration import drop_previous, Migration, Migrator
 from crl_qdrant.search import Hit, Hits, Plan, Query
 from crl_qdrant.search.resident import Resident
 from crl_qdrant.search.searcher import Searcher

@@ -242,7 +242,7 @@ def test_ctrl_c_says_how_to_go_on(crl: Run, catalog: Path, monkeypatch: pytest.M
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("crl_qdrant.ingest.Writer.write", stopped)
+    monkeypatch.setattr("crl_qdrant.ingestion.writer.Writer.write", stopped)
     status, _, err = ingest(crl, "--encoder", "demo")
     assert (status, err) == (130, "stopped; what was written stays, and the same command goes on from there\n")
 

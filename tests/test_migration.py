@@ -13,7 +13,7 @@ from fakes import ColourEncoder, image_of, Newer, picture
 from killed import migrate_and_die, opened, processes
 
 from crl_qdrant import CriterionState, CRLCollection, CRLError, InputError, ManifestError
-from crl_qdrant.migration import Migrator
+from crl_qdrant.ingestion.migration import Migrator
 
 RNG = np.random.default_rng(3)
 PICTURES = {n: tuple(int(v) for v in RNG.integers(0, 256, size=3)) for n in range(60)}

@@ -48,7 +48,7 @@ def ingest(
         raise InputError(
             f"say where the pictures of {source} are: --images DIR, --image-column NAME, or bring --embeddings FILE.npy"
         )
-    from crl_qdrant.catalogs import CatalogOptions, find_reader
+    from crl_qdrant.ingestion.catalogs import CatalogOptions, find_reader
 
     if embeddings is not None and source.is_dir():
         raise InputError(f"--embeddings are in the order of a table's rows, and {source} is a folder; give a table")

@@ -139,7 +139,7 @@ def _print_table(hits: list[Hit], fields: list[str] | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from crl_qdrant.items import SOURCE_KEY
+    from crl_qdrant.ingestion.items import SOURCE_KEY
 
     if not hits:
         typer.echo("no hits", err=True)

@@ -16,7 +16,7 @@ from crl_qdrant.demo.products import ATTRIBUTES, Product, sample_products
 from crl_qdrant.demo.render import render
 from crl_qdrant.errors import NotFoundError, StoreError
 from crl_qdrant.evaluation.metrics import mean_average_precision
-from crl_qdrant.items import Item
+from crl_qdrant.ingestion.items import Item
 
 __all__ = ["CRITERIA", "DemoResult", "draw", "run_demo"]
 

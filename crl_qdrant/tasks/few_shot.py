@@ -15,7 +15,7 @@ from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.extras import needed
 from crl_qdrant.common.points import Payload, PointId
 from crl_qdrant.errors import InputError
-from crl_qdrant.items import PROBABILITY
+from crl_qdrant.ingestion.items import PROBABILITY
 from crl_qdrant.search.space import Space
 from crl_qdrant.tasks.labels import Label
 

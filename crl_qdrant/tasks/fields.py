@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from crl_qdrant.common.points import Payload, PointId
 from crl_qdrant.errors import InputError
-from crl_qdrant.items import SCORE, SOURCE_KEY, TAGS_KEY
+from crl_qdrant.ingestion.items import SCORE, SOURCE_KEY, TAGS_KEY
 from crl_qdrant.stores import Record, Store
 
 __all__ = ["checked_field", "write_field"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crl_qdrant import CatalogError, CatalogOptions, id_of_key, MissingPackageError
-from crl_qdrant.catalogs import find_reader
+from crl_qdrant.ingestion.catalogs import find_reader
 from crl_qdrant_catalogs.folder import FOLDER
 from crl_qdrant_catalogs.table import TABLE
 
@@ -111,7 +111,7 @@ def test_readers_are_found_by_their_entry_points(tmp_path: Path, monkeypatch: py
         find_reader(table(tmp_path, "", "catalog.xlsx"))
     with pytest.raises(CatalogError, match="there is no catalogue"):
         find_reader(tmp_path / "gone.csv")
-    monkeypatch.setattr("crl_qdrant.catalogs.entry_points", lambda group: ())
+    monkeypatch.setattr("crl_qdrant.ingestion.catalogs.entry_points", lambda group: ())
     with pytest.raises(MissingPackageError, match="pip install"):
         find_reader(tmp_path)
 

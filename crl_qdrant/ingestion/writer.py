@@ -24,7 +24,7 @@ from crl_qdrant.common.progress import Advance
 from crl_qdrant.criteria.manifest import RawVector
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CRLError, EncoderError, InputError
-from crl_qdrant.items import Item, OnError, Rejected, Report, SOURCE_KEY
+from crl_qdrant.ingestion.items import Item, OnError, Rejected, Report, SOURCE_KEY
 from crl_qdrant.stores import Store
 
 __all__ = ["Writer"]

@@ -1,4 +1,4 @@
-"""Readers of product catalogues: plug-ins, found by the entry-point group `crl_qdrant.catalogs`."""
+"""Readers of product catalogues: plug-ins, found by the entry-point group `crl_qdrant.ingestion.catalogs`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from crl_qdrant.errors import CatalogError, MissingPackageError
-from crl_qdrant.items import Item
+from crl_qdrant.ingestion.items import Item
 
 __all__ = ["CatalogOptions", "CatalogReader", "find_reader"]
 
-GROUP: Final = "crl_qdrant.catalogs"
+GROUP: Final = "crl_qdrant.ingestion.catalogs"
 
 
 @dataclass(frozen=True, slots=True)

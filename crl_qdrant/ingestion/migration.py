@@ -29,7 +29,7 @@ from crl_qdrant.criteria.projector import fill_vectors, lacking
 from crl_qdrant.criteria.registry import Criteria
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CRLError, EncoderError, InputError
-from crl_qdrant.items import Rejected
+from crl_qdrant.ingestion.items import Rejected
 from crl_qdrant.stores import Record, Store
 
 __all__ = ["Migration", "Migrator", "drop_previous"]
