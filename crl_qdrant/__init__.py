@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from crl_qdrant.ingestion.items import Item, Rejected, Report
     from crl_qdrant.insight import Ablation, Inspection, Variant, WordUse
     from crl_qdrant.projection.options import Options, PRESETS
-    from crl_qdrant.search import Explanation, Hit, Hits, Plan, Query, WordShare
+    from crl_qdrant.search.query import Query
+    from crl_qdrant.search.results import Explanation, Hit, Hits, Plan, WordShare
     from crl_qdrant.tasks import Cluster, Clustering, FewShot, HeadReport
     from crl_qdrant.vocabulary import LanguageModel, packaged_names, packaged_words
 
@@ -59,12 +60,12 @@ _HOMES: Final = {
     "Criterion": "criteria.criterion",
     "CriterionState": "criteria.manifest",
     "Encoder": "encoders",
-    "Explanation": "search",
-    "Hit": "search",
-    "Hits": "search",
-    "Plan": "search",
-    "Query": "search",
-    "WordShare": "search",
+    "Explanation": "search.results",
+    "Hit": "search.results",
+    "Hits": "search.results",
+    "Plan": "search.results",
+    "Query": "search.query",
+    "WordShare": "search.results",
     "LanguageModel": "vocabulary",
     "packaged_names": "vocabulary",
     "packaged_words": "vocabulary",

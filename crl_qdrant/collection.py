@@ -31,8 +31,9 @@ from crl_qdrant.ingestion.items import Item, OnError, Report
 from crl_qdrant.ingestion.migration import drop_previous, Migration, Migrator
 from crl_qdrant.ingestion.writer import Writer
 from crl_qdrant.insight import ablate, Ablation, inspect, Inspection, tag
-from crl_qdrant.search import Hit, Hits, Plan, Query
-from crl_qdrant.search.resident import Resident
+from crl_qdrant.search.memory.resident import Resident
+from crl_qdrant.search.query import Query
+from crl_qdrant.search.results import Hit, Hits, Plan
 from crl_qdrant.search.searcher import Searcher
 from crl_qdrant.search.space import Space
 from crl_qdrant.stores import create_store, Location, open_store, Store, WithPayload

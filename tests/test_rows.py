@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crl_qdrant.search import rows as module
-from crl_qdrant.search.rows import Rows
+from crl_qdrant.search.memory import rows as module
+from crl_qdrant.search.memory.rows import Rows
 
 numbers = st.integers(0, 30) | st.integers(0, 2**64 - 1)
 # also UUIDs of the same bits as numbers, which are other points

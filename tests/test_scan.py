@@ -9,8 +9,8 @@ from fakes import conditional_cosines, unit
 
 from crl_qdrant.projection.on_device import projection_of
 from crl_qdrant.projection.options import PRESETS
-from crl_qdrant.search import scan as module
-from crl_qdrant.search.scan import Scan
+from crl_qdrant.search.memory import scan as module
+from crl_qdrant.search.memory.scan import Scan
 
 RNG = np.random.default_rng(11)
 TEXTS = unit(RNG.normal(size=(5, 8)))

@@ -13,7 +13,7 @@ from crl_qdrant.criteria.manifest import StoredCriterion
 from crl_qdrant.criteria.registry import Criteria
 from crl_qdrant.insight.geometry import common_share, effective_rank, Overlap, overlap
 from crl_qdrant.insight.sample import draw, Sample
-from crl_qdrant.search import Hit
+from crl_qdrant.search.results import Hit
 from crl_qdrant.stores import Store, WithPayload
 
 __all__ = ["Inspection", "WordUse", "inspect"]

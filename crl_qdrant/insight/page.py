@@ -11,7 +11,7 @@ from crl_qdrant.common.images import data_url
 from crl_qdrant.common.points import at_path
 from crl_qdrant.errors import ImageError
 from crl_qdrant.insight.inspection import Inspection
-from crl_qdrant.search import Hit
+from crl_qdrant.search.results import Hit
 
 __all__ = ["render_page"]
 

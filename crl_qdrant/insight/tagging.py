@@ -18,7 +18,7 @@ from crl_qdrant.common.progress import Advance
 from crl_qdrant.criteria.registry import Criteria
 from crl_qdrant.errors import InputError
 from crl_qdrant.ingestion.items import PROBABILITY, SCORE, TAGS_KEY
-from crl_qdrant.search.resident import Resident
+from crl_qdrant.search.memory.resident import Resident
 from crl_qdrant.stores import Store
 
 __all__ = ["tag"]

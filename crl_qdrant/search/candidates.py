@@ -10,11 +10,11 @@ from qdrant_client import models
 
 from crl_qdrant.common.points import PointId
 from crl_qdrant.criteria.registry import Criteria
-from crl_qdrant.search.asked import Asked, Ranked
-from crl_qdrant.search.combine import composed, most_diverse, ranking, weighted
-from crl_qdrant.search.completion import Completion
+from crl_qdrant.search.assemble import Completion
+from crl_qdrant.search.memory.resident import Resident
 from crl_qdrant.search.plan import choose
-from crl_qdrant.search.resident import Resident
+from crl_qdrant.search.request import Asked, Ranked
+from crl_qdrant.search.scoring import composed, most_diverse, ranking, weighted
 from crl_qdrant.search.space import Space
 from crl_qdrant.search.strategies import Aim, among, narrowed, nearest
 from crl_qdrant.stores import Store, VectorQuery

@@ -11,7 +11,7 @@ import numpy as np
 
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.criteria.manifest import StoredCriterion
-from crl_qdrant.search.hit import Explanation, WordShare
+from crl_qdrant.search.results import Explanation, WordShare
 
 __all__ = ["WordSpace"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from crl_qdrant.errors import InputError
-from crl_qdrant.search.hit import Plan
+from crl_qdrant.search.memory.resident import Resident
 from crl_qdrant.search.query import Query
-from crl_qdrant.search.resident import Resident
+from crl_qdrant.search.results import Plan
 from crl_qdrant.search.space import Space
 
 __all__ = ["choose"]

@@ -11,13 +11,13 @@ from crl_qdrant.common.points import PointId
 from crl_qdrant.criteria.registry import Criteria
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import EmbeddingError, StoreError
-from crl_qdrant.search.asked import Asked, Ranked
+from crl_qdrant.search.assemble import Completion
 from crl_qdrant.search.candidates import Candidates, ranked_pairs
-from crl_qdrant.search.completion import Completion
-from crl_qdrant.search.hit import Hit, Hits, Plan
+from crl_qdrant.search.memory.resident import Resident
 from crl_qdrant.search.plan import choose
 from crl_qdrant.search.query import Query
-from crl_qdrant.search.resident import Resident
+from crl_qdrant.search.request import Asked, Ranked
+from crl_qdrant.search.results import Hit, Hits, Plan
 from crl_qdrant.search.space import RAW, Space
 from crl_qdrant.search.strategies import Aim, narrowed
 from crl_qdrant.search.target import embedded_together, resolve, text_embedding

@@ -10,9 +10,9 @@ from qdrant_client import models
 
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.points import PointId
-from crl_qdrant.search.combine import mean_direction, ranking
+from crl_qdrant.search.memory.resident import Resident
 from crl_qdrant.search.query import Query
-from crl_qdrant.search.resident import Resident
+from crl_qdrant.search.scoring import mean_direction, ranking
 from crl_qdrant.search.space import Space
 from crl_qdrant.search.target import Target
 from crl_qdrant.stores import Store, VectorQuery

@@ -13,8 +13,8 @@ from crl_qdrant.common.images import decode, ImageInput
 from crl_qdrant.common.points import point_id, PointId
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import NotFoundError
+from crl_qdrant.search.memory.resident import Resident
 from crl_qdrant.search.query import Query
-from crl_qdrant.search.resident import Resident
 
 __all__ = ["Target", "embedded_together", "resolve", "text_embedding"]
 

@@ -12,7 +12,7 @@ from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.batches import batches
 from crl_qdrant.common.points import at_path, point_id, PointId
 from crl_qdrant.errors import InputError, NotFoundError
-from crl_qdrant.search.resident import Resident
+from crl_qdrant.search.memory.resident import Resident
 from crl_qdrant.stores import Store, without_value
 
 __all__ = ["Label", "Labels", "labelled_points"]

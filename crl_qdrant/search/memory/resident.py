@@ -14,7 +14,7 @@ from crl_qdrant.criteria.manifest import RawVector
 from crl_qdrant.stores import Store
 
 if TYPE_CHECKING:
-    from crl_qdrant.search.scan import Scan
+    from crl_qdrant.search.memory.scan import Scan
 
 __all__ = ["Resident"]
 
@@ -59,7 +59,7 @@ class Resident:
     def scan(self) -> Scan:
         """The scan over all embeddings, read from the store the first time."""
         from crl_qdrant.common.device import choose_device
-        from crl_qdrant.search.scan import Scan
+        from crl_qdrant.search.memory.scan import Scan
 
         with self._lock:  # a batch written meanwhile is put in after the load, so the scan ends up with it
             if self._scan is None:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.points import PointId
-from crl_qdrant.search.hit import Plan
 from crl_qdrant.search.query import Query
+from crl_qdrant.search.results import Plan
 from crl_qdrant.search.strategies import Aim
 from crl_qdrant.search.target import Target
 

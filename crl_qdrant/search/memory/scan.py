@@ -21,7 +21,7 @@ from torch import Tensor
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.points import PointId
 from crl_qdrant.projection.on_device import conditional_representation, cosine_similarity, Projection
-from crl_qdrant.search.rows import Rows
+from crl_qdrant.search.memory.rows import Rows
 
 __all__ = ["Scan"]
 

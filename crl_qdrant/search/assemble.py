@@ -11,10 +11,10 @@ import numpy as np
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.points import at_path, Payload, PointId
 from crl_qdrant.errors import InputError
-from crl_qdrant.search.asked import Asked, Ranked
-from crl_qdrant.search.combine import mean_direction
-from crl_qdrant.search.hit import Explanation, Hit
-from crl_qdrant.search.resident import Resident
+from crl_qdrant.search.memory.resident import Resident
+from crl_qdrant.search.request import Asked, Ranked
+from crl_qdrant.search.results import Explanation, Hit
+from crl_qdrant.search.scoring import mean_direction
 from crl_qdrant.search.space import Space
 from crl_qdrant.search.target import Target
 from crl_qdrant.stores import Store, WithPayload

@@ -1,0 +1,1 @@
+"""Exact search over the raw embeddings, kept in the device's memory."""
