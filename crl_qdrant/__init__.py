@@ -10,6 +10,11 @@ from typing import Any, Final, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crl_qdrant.aio import AsyncCRLCollection
+    from crl_qdrant.analysis.ablation import Ablation, Variant
+    from crl_qdrant.analysis.clustering import Cluster, Clustering
+    from crl_qdrant.analysis.few_shot import FewShot
+    from crl_qdrant.analysis.heads import HeadReport
+    from crl_qdrant.analysis.inspection import Inspection, WordUse
     from crl_qdrant.collection import CRLCollection
     from crl_qdrant.common.points import id_of_key
     from crl_qdrant.criteria.criterion import Criterion
@@ -37,20 +42,18 @@ if TYPE_CHECKING:
     from crl_qdrant.info import CollectionInfo, CriterionInfo
     from crl_qdrant.ingestion.catalogs import CatalogOptions, CatalogReader
     from crl_qdrant.ingestion.items import Item, Rejected, Report
-    from crl_qdrant.insight import Ablation, Inspection, Variant, WordUse
     from crl_qdrant.projection.options import Options, PRESETS
     from crl_qdrant.search.query import Query
     from crl_qdrant.search.results import Explanation, Hit, Hits, Plan, WordShare
-    from crl_qdrant.tasks import Cluster, Clustering, FewShot, HeadReport
     from crl_qdrant.vocabulary import LanguageModel, packaged_names, packaged_words
 
 __version__ = "0.1.0"
 
 _HOMES: Final = {
-    "Ablation": "insight",
-    "Inspection": "insight",
-    "Variant": "insight",
-    "WordUse": "insight",
+    "Ablation": "analysis.ablation",
+    "Inspection": "analysis.inspection",
+    "Variant": "analysis.ablation",
+    "WordUse": "analysis.inspection",
     "AsyncCRLCollection": "aio",
     "CatalogOptions": "ingestion.catalogs",
     "CatalogReader": "ingestion.catalogs",
@@ -73,10 +76,10 @@ _HOMES: Final = {
     "PRESETS": "projection.options",
     "id_of_key": "common.points",
     "Item": "ingestion.items",
-    "Cluster": "tasks",
-    "Clustering": "tasks",
-    "FewShot": "tasks",
-    "HeadReport": "tasks",
+    "Cluster": "analysis.clustering",
+    "Clustering": "analysis.clustering",
+    "FewShot": "analysis.few_shot",
+    "HeadReport": "analysis.heads",
     "Rejected": "ingestion.items",
     "Report": "ingestion.items",
 }

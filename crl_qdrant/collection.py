@@ -12,6 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
+from crl_qdrant.analysis.ablation import ablate, Ablation
+from crl_qdrant.analysis.clustering import cluster, Clustering
+from crl_qdrant.analysis.few_shot import few_shot, FewShot
+from crl_qdrant.analysis.fields import checked_field, write_field
+from crl_qdrant.analysis.heads import HeadReport, train_head
+from crl_qdrant.analysis.inspection import inspect, Inspection
+from crl_qdrant.analysis.labels import labelled_points, Labels
+from crl_qdrant.analysis.tagging import tag
 from crl_qdrant.common.arguments import listed, whole_number
 from crl_qdrant.common.arrays import Float32Array, matrix
 from crl_qdrant.common.device import check_device
@@ -30,25 +38,12 @@ from crl_qdrant.info import collection_info, CollectionInfo
 from crl_qdrant.ingestion.items import Item, OnError, Report
 from crl_qdrant.ingestion.migration import drop_previous, Migration, Migrator
 from crl_qdrant.ingestion.writer import Writer
-from crl_qdrant.insight import ablate, Ablation, inspect, Inspection, tag
 from crl_qdrant.search.memory.resident import Resident
 from crl_qdrant.search.query import Query
 from crl_qdrant.search.results import Hit, Hits, Plan
 from crl_qdrant.search.searcher import Searcher
 from crl_qdrant.search.space import Space
 from crl_qdrant.stores import create_store, Location, open_store, Store, WithPayload
-from crl_qdrant.tasks import (
-    checked_field,
-    cluster,
-    Clustering,
-    few_shot,
-    FewShot,
-    HeadReport,
-    labelled_points,
-    Labels,
-    train_head,
-    write_field,
-)
 from crl_qdrant.vocabulary import WordSource
 
 __all__ = ["CRLCollection"]

@@ -13,10 +13,10 @@ import torch
 from fakes import unit
 
 from crl_qdrant import Ablation, Criterion, CRLCollection, InputError, NotFoundError, Options, PRESETS, Variant
+from crl_qdrant.analysis.ablation import titles
+from crl_qdrant.analysis.precision import Precision
 from crl_qdrant.cli.app import main
 from crl_qdrant.evaluation.metrics import mean_average_precision
-from crl_qdrant.insight.ablation import titles
-from crl_qdrant.insight.precision import Precision
 
 RNG = np.random.default_rng(0)
 AXES = np.eye(12)

@@ -12,8 +12,8 @@ from fakes import unit
 from qdrant_client import models
 
 from crl_qdrant import Criterion, CRLCollection, InputError, MissingPackageError, NotFoundError
+from crl_qdrant.analysis import clustering
 from crl_qdrant.demo.products import ATTRIBUTES
-from crl_qdrant.tasks import clustering
 
 RNG = np.random.default_rng(5)
 WORDS = ["left", "up", "deep"]

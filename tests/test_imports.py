@@ -25,7 +25,7 @@ LAYERS = [
     {"criteria"},
     {"ingestion", "search"},
     {"evaluation"},
-    {"info", "insight", "tasks"},
+    {"info", "analysis"},
     {"collection"},
     {"aio"},
     {"demo"},

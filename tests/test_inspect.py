@@ -13,9 +13,9 @@ import pytest
 from fakes import picture, unit
 
 from crl_qdrant import Criterion, CRLCollection, InputError, NotFoundError
+from crl_qdrant.analysis.geometry import common_share, effective_rank, overlap
+from crl_qdrant.analysis.page import render_page
 from crl_qdrant.cli.app import main
-from crl_qdrant.insight.geometry import common_share, effective_rank, overlap
-from crl_qdrant.insight.page import render_page
 
 AXES = np.eye(6)
 COLOURS = ["red", "green", "blue"]

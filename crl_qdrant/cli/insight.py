@@ -59,7 +59,7 @@ def inspect(
 
 
 def _write(page: Path, inspection: Inspection, images: Path, image_field: str) -> None:
-    from crl_qdrant.insight.page import render_page
+    from crl_qdrant.analysis.page import render_page
 
     html, problems = render_page(inspection, images=images, image_field=image_field)
     try:

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from crl_qdrant import Ablation, Criterion, CRLCollection, Item, packaged_words
+from crl_qdrant.analysis.ablation import titles
 from crl_qdrant.demo.products import sample_products
 from crl_qdrant.demo.render import render
 from crl_qdrant.demo.run import CRITERIA
-from crl_qdrant.insight.ablation import titles
 
 FASHION = Path(__file__).resolve().parents[3] / "shared" / "data" / "fashion-catalog"
 SEED = 2025

@@ -11,12 +11,12 @@ from typing import Any, Final, TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from crl_qdrant.analysis.labels import Label
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.criteria.manifest import StoredCriterion
 from crl_qdrant.errors import InputError
 from crl_qdrant.projection.stored_head import StoredHead
-from crl_qdrant.tasks.labels import Label
 
 if TYPE_CHECKING:
     import torch

@@ -11,13 +11,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from crl_qdrant.analysis.labels import Label
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.extras import needed
 from crl_qdrant.common.points import Payload, PointId
 from crl_qdrant.errors import InputError
 from crl_qdrant.ingestion.items import PROBABILITY
 from crl_qdrant.search.space import Space
-from crl_qdrant.tasks.labels import Label
 
 __all__ = ["FewShot", "few_shot"]
 

@@ -12,6 +12,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from crl_qdrant.analysis.precision import Precision
+from crl_qdrant.analysis.sample import draw
 from crl_qdrant.common.arguments import whole_number
 from crl_qdrant.common.points import at_path
 from crl_qdrant.common.progress import Advance
@@ -19,8 +21,6 @@ from crl_qdrant.criteria.build import image_mean, projected
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.criteria.registry import Criteria
 from crl_qdrant.errors import CriterionError, InputError
-from crl_qdrant.insight.precision import Precision
-from crl_qdrant.insight.sample import draw
 from crl_qdrant.projection.options import Options, PRESETS
 from crl_qdrant.stores import Store
 

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import jinja2
 
+from crl_qdrant.analysis.inspection import Inspection
 from crl_qdrant.common.images import data_url
 from crl_qdrant.common.points import at_path
 from crl_qdrant.errors import ImageError
-from crl_qdrant.insight.inspection import Inspection
 from crl_qdrant.search.results import Hit
 
 __all__ = ["render_page"]
@@ -32,7 +32,7 @@ def render_page(inspection: Inspection, *, images: Path, image_field: str) -> tu
         for use in inspection.words
     ]
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("crl_qdrant.insight", ""), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("crl_qdrant.analysis", ""), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("page.html.jinja").render(inspection=inspection, rows=rows), problems
 

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from crl_qdrant.analysis.geometry import common_share, effective_rank, Overlap, overlap
+from crl_qdrant.analysis.sample import draw, Sample
 from crl_qdrant.common.arguments import whole_number
 from crl_qdrant.criteria.manifest import StoredCriterion
 from crl_qdrant.criteria.registry import Criteria
-from crl_qdrant.insight.geometry import common_share, effective_rank, Overlap, overlap
-from crl_qdrant.insight.sample import draw, Sample
 from crl_qdrant.search.results import Hit
 from crl_qdrant.stores import Store, WithPayload
 
