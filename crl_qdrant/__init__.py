@@ -9,13 +9,14 @@ from importlib import import_module
 from typing import Any, Final, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from crl_qdrant.aio import AsyncCRLCollection
     from crl_qdrant.analysis.ablation import Ablation, Variant
     from crl_qdrant.analysis.clustering import Cluster, Clustering
     from crl_qdrant.analysis.few_shot import FewShot
     from crl_qdrant.analysis.heads import HeadReport
     from crl_qdrant.analysis.inspection import Inspection, WordUse
-    from crl_qdrant.collection import CRLCollection
+    from crl_qdrant.collection.aio import AsyncCRLCollection
+    from crl_qdrant.collection.core import CRLCollection
+    from crl_qdrant.collection.info import CollectionInfo, CriterionInfo
     from crl_qdrant.common.points import id_of_key
     from crl_qdrant.criteria.criterion import Criterion
     from crl_qdrant.criteria.manifest import CriterionState
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
         StoreError,
         VocabularyError,
     )
-    from crl_qdrant.info import CollectionInfo, CriterionInfo
     from crl_qdrant.ingestion.catalogs import CatalogOptions, CatalogReader
     from crl_qdrant.ingestion.items import Item, Rejected, Report
     from crl_qdrant.projection.options import Options, PRESETS
@@ -54,12 +54,12 @@ _HOMES: Final = {
     "Inspection": "analysis.inspection",
     "Variant": "analysis.ablation",
     "WordUse": "analysis.inspection",
-    "AsyncCRLCollection": "aio",
+    "AsyncCRLCollection": "collection.aio",
     "CatalogOptions": "ingestion.catalogs",
     "CatalogReader": "ingestion.catalogs",
-    "CRLCollection": "collection",
-    "CollectionInfo": "info",
-    "CriterionInfo": "info",
+    "CRLCollection": "collection.core",
+    "CollectionInfo": "collection.info",
+    "CriterionInfo": "collection.info",
     "Criterion": "criteria.criterion",
     "CriterionState": "criteria.manifest",
     "Encoder": "encoders",

@@ -12,8 +12,8 @@ from operations import Expected, Operation
 from qdrant_client import models
 
 from crl_qdrant import CriterionState, CRLCollection
+from crl_qdrant.collection.info import CriterionInfo
 from crl_qdrant.criteria.manifest import Manifest
-from crl_qdrant.info import CriterionInfo
 
 EXACT = models.SearchParams(exact=True)
 

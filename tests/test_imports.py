@@ -25,9 +25,8 @@ LAYERS = [
     {"criteria"},
     {"ingestion", "search"},
     {"evaluation"},
-    {"info", "analysis"},
+    {"analysis"},
     {"collection"},
-    {"aio"},
     {"demo"},
     {"cli"},
 ]
@@ -60,7 +59,7 @@ def test_modules_are_short() -> None:
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
     long = {str(path.relative_to(PACKAGE)) for path, length in lengths.items() if length > 300}
     # the one class a user needs: its length is what its docstrings say
-    assert long <= {"collection.py"}
+    assert long <= {"collection/core.py"}
 
 
 @pytest.mark.parametrize("package", ["crl_qdrant", "crl_qdrant_catalogs"])

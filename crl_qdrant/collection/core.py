@@ -20,6 +20,7 @@ from crl_qdrant.analysis.heads import HeadReport, train_head
 from crl_qdrant.analysis.inspection import inspect, Inspection
 from crl_qdrant.analysis.labels import labelled_points, Labels
 from crl_qdrant.analysis.tagging import tag
+from crl_qdrant.collection.info import collection_info, CollectionInfo
 from crl_qdrant.common.arguments import listed, whole_number
 from crl_qdrant.common.arrays import Float32Array, matrix
 from crl_qdrant.common.device import check_device
@@ -34,7 +35,6 @@ from crl_qdrant.criteria.words import worded
 from crl_qdrant.encoders import Encoder, load_encoder
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import InputError
-from crl_qdrant.info import collection_info, CollectionInfo
 from crl_qdrant.ingestion.items import Item, OnError, Report
 from crl_qdrant.ingestion.migration import drop_previous, Migration, Migrator
 from crl_qdrant.ingestion.writer import Writer

@@ -1,0 +1,1 @@
+"""The one class a user needs, and its asynchronous twin."""
