@@ -16,7 +16,7 @@ import qdrant_edge as edge
 from fakes import unit
 
 from crl_qdrant import AsyncCRLCollection, Criterion, CRLCollection, LockedError, StoreError
-from crl_qdrant.stores import edge_optimize
+from crl_qdrant.stores.edge import optimize as edge_optimize
 from crl_qdrant.stores.edge.lock import DirectoryLock
 
 ROWS = unit(np.random.default_rng(2).normal(size=(40, 6)))
@@ -90,7 +90,7 @@ def test_it_dies_with_its_owner(products: CRLCollection, tmp_path: Path) -> None
     products.close()
     program = (
         "from crl_qdrant import CRLCollection\n"
-        "from crl_qdrant.stores import edge_optimize\n"
+        "from crl_qdrant.stores.edge import optimize as edge_optimize\n"
         'program = edge_optimize._PROGRAM.replace(\'opened.optimize()\', \'open("begun", "w")\\n'
         "import time\\ntime.sleep(600)')\n"
         "edge_optimize._PROGRAM = program\n"
