@@ -1,4 +1,4 @@
-# Both targets do all set-up themselves, in .venv; Python 3.10 or newer is all that is needed.
+# Both targets do all set-up themselves, in .venv; Python 3.11 or newer is all that is needed.
 PYTHON ?= python3
 BIN := .venv/bin
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from crl_qdrant.analysis.few_shot import FewShot
     from crl_qdrant.analysis.heads import HeadReport
     from crl_qdrant.analysis.inspection import Inspection, WordUse
+    from crl_qdrant.collection import CRLCollection
     from crl_qdrant.collection.aio import AsyncCRLCollection
-    from crl_qdrant.collection.core import CRLCollection
     from crl_qdrant.collection.info import CollectionInfo, CriterionInfo
     from crl_qdrant.common.points import id_of_key
     from crl_qdrant.criteria.criterion import Criterion
@@ -57,7 +57,7 @@ _HOMES: Final = {
     "AsyncCRLCollection": "collection.aio",
     "CatalogOptions": "ingestion.catalogs",
     "CatalogReader": "ingestion.catalogs",
-    "CRLCollection": "collection.core",
+    "CRLCollection": "collection",
     "CollectionInfo": "collection.info",
     "CriterionInfo": "collection.info",
     "Criterion": "criteria.criterion",

@@ -49,7 +49,7 @@ class Held(AsyncQdrantClient):
 
 
 def public(kind: type) -> set[str]:
-    return {name for name in vars(kind) if not name.startswith("_")}
+    return {name for name in dir(kind) if not name.startswith("_")}
 
 
 def test_it_has_every_method_with_the_same_arguments() -> None:

@@ -57,9 +57,8 @@ def test_imports_point_one_way(path: Path) -> None:
 
 def test_modules_are_short() -> None:
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
-    long = {str(path.relative_to(PACKAGE)) for path, length in lengths.items() if length > 300}
-    # the one class a user needs: its length is what its docstrings say
-    assert long <= {"collection/core.py"}
+    long = {str(path.relative_to(PACKAGE)) for path, length in lengths.items() if length > 400}
+    assert not long
 
 
 @pytest.mark.parametrize("package", ["crl_qdrant", "crl_qdrant_catalogs"])

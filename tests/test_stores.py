@@ -71,7 +71,7 @@ CONDITIONS: dict[str, models.Condition] = {
     "any text": field("name", match=models.MatchTextAny(text_any="jeans coat")),
     "phrase": field("name", match=models.MatchPhrase(phrase="long red")),
     "range": field("price", range=models.Range(gt=10.5, lte=40)),
-    "dates": field("when", range=models.DatetimeRange(lt=datetime.datetime(2026, 6, 1, tzinfo=datetime.timezone.utc))),
+    "dates": field("when", range=models.DatetimeRange(lt=datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC))),
     "box": field(
         "where",
         geo_bounding_box=models.GeoBoundingBox(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, TYPE_CHECKING
 
@@ -48,7 +48,7 @@ Preset = Annotated[str, typer.Option(help='How words become a representation; th
 Limit = Annotated[int | None, typer.Option(min=2, help="Only so many images or queries, for a quick run.")]
 
 
-class ScalingChoice(str, Enum):
+class ScalingChoice(StrEnum):
     """How R is scaled for few-shot classification."""
 
     code = "code"
@@ -56,7 +56,7 @@ class ScalingChoice(str, Enum):
     unit = "unit"
 
 
-class FormChoice(str, Enum):
+class FormChoice(StrEnum):
     """Which form of the score of conditional similarity."""
 
     code = "code"

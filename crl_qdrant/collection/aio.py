@@ -8,7 +8,7 @@ from functools import partial, update_wrapper
 from types import TracebackType
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from crl_qdrant.collection.core import CRLCollection
+from crl_qdrant.collection import CRLCollection
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.errors import StoreError
 from crl_qdrant.stores.awaited import in_thread

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Final
 
 from crl_qdrant.criteria.criterion import Criterion
@@ -23,7 +23,7 @@ _CRITERION: Final = "crl.criterion."
 _NEXT_CRITERION: Final = "crl.next."
 
 
-class CriterionState(str, Enum):
+class CriterionState(StrEnum):
     """How far a criterion's named vector has come."""
 
     DEFINED = "defined"

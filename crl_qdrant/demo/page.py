@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import jinja2
 
-from crl_qdrant.collection.core import CRLCollection
+from crl_qdrant.collection import CRLCollection
 from crl_qdrant.demo.products import ATTRIBUTES, Product
 
 __all__ = ["render_page"]

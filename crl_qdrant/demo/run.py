@@ -9,7 +9,7 @@ from typing import Final
 
 import torch
 
-from crl_qdrant.collection.core import CRLCollection
+from crl_qdrant.collection import CRLCollection
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.demo.page import render_page
 from crl_qdrant.demo.products import ATTRIBUTES, Product, sample_products

@@ -1,0 +1,121 @@
+"""A collection moved to another encoder, indexed, read again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from crl_qdrant.collection.core import Core
+from crl_qdrant.common.arguments import whole_number
+from crl_qdrant.common.images import ImageInput
+from crl_qdrant.common.points import Payload, PointId
+from crl_qdrant.common.progress import progress_bar
+from crl_qdrant.criteria.manifest import RawVector
+from crl_qdrant.criteria.manifest_cache import read_manifest
+from crl_qdrant.criteria.registry import Criteria
+from crl_qdrant.encoders import Encoder, load_encoder
+from crl_qdrant.encoders.bound import BoundEncoder
+from crl_qdrant.errors import InputError
+from crl_qdrant.ingestion.items import OnError
+from crl_qdrant.ingestion.migration import drop_previous, Migration, Migrator
+from crl_qdrant.search.memory.resident import Resident
+
+__all__ = ["Upkeep"]
+
+
+class Upkeep(Core):
+    """A collection kept in order."""
+
+    def migrate(
+        self,
+        encoder: str | Encoder,
+        images: Callable[[PointId, Payload], ImageInput],
+        *,
+        dry_run: bool = False,
+        on_error: OnError = "raise",
+        batch_size: int = 128,
+        device: str = "auto",
+        progress: bool | None = None,
+    ) -> Migration:
+        """Move the collection to another encoder: embed every image again beside the old embeddings, then change over.
+
+        Searches go on with the old embeddings until everything is there, criteria included; then one write makes the
+        new ones current. Stopped at any time and called again, it goes on where it was. The old embeddings are kept,
+        so that `migrate` back to the old encoder is quick, until `drop_previous`. Words are embedded again by the new
+        encoder, also those that were brought with embeddings. To search during a migration, use the collection from
+        another thread, or `AsyncCRLCollection`. Trained heads are left behind, for the embeddings are others.
+
+        Args:
+            encoder: as in `create`. The collection's own: embeds points that lack an embedding.
+            images: gives the picture of a point, from its id and its payload.
+            dry_run: only say what it would take, by embedding a few; nothing is written.
+            on_error: "raise" does not change over while there are points whose picture cannot be embedded, and raises;
+                "skip" reports them, and changes over without them: no image finds them from then on.
+            batch_size: points embedded and written at once.
+            device: where the new encoder computes.
+            progress: a bar on the terminal; None: where there is a terminal.
+
+        Raises:
+            InputError: another migration is under way, or its predecessor's embeddings are still kept; with
+                on_error="raise", points whose picture cannot be embedded: what could be embedded is kept.
+            EncoderError: no such encoder, or one that cannot be loaded.
+            StoreError: the store refused.
+        """
+        if on_error not in ("skip", "raise"):
+            raise InputError(f'on_error is "skip" or "raise", got {on_error!r}')
+        batch_size = whole_number("batch_size", batch_size, least=1)
+        loaded = load_encoder(encoder, device=device)
+        bound = BoundEncoder(self.name, loaded.name, loaded.dimension, encoder=loaded, device=device)
+        with self._write_lock:
+            self._criteria.refresh()
+        raw = RawVector(loaded.name, loaded.dimension)
+        migrator = Migrator(self._store, self._criteria, bound, raw, images, batch_size=batch_size)
+        if dry_run:
+            return migrator.plan()
+
+        def use() -> None:
+            manifest = read_manifest(self._store, self.name)
+            resident = Resident(self._store, manifest.raw, self._device, self._resident.scan_memory)
+            self._use(Criteria(self.name, self._store, manifest, bound, self._device), bound, resident)
+
+        with progress_bar(f"migrating to {loaded.name}", show=progress) as advance:
+            done = migrator.run(skip=on_error == "skip", lock=self._write_lock, advance=advance, use=use)
+        if done.rejected and on_error == "raise":
+            raise InputError(
+                f"{len(done.rejected)} of {done.points} points cannot be embedded, the first: {done.rejected[0]}; "
+                'mend or delete them and call migrate again, or leave them behind with on_error="skip"'
+            )
+        return done
+
+    def drop_previous(self) -> None:
+        """Remove the embeddings that the last migration has left, or those of one that is to be given up.
+
+        Raises:
+            StoreError: the store refused.
+        """
+        with self._write_lock:
+            self._criteria.refresh()
+            drop_previous(self._store, self._criteria)
+
+    def optimize(self, *, progress: bool | None = None) -> None:
+        """Build the engine's indexes now: Qdrant Edge searches exhaustively until then, a server does it by itself.
+
+        Qdrant Edge does it in another process, and calls for this collection wait until it is done: some 45 seconds for
+        100,000 points on two cores, nothing where nothing has changed. It can be stopped and repeated at any time.
+
+        Args:
+            progress: a bar on the terminal; None: where there is a terminal.
+
+        Raises:
+            StoreError: the index cannot be built; the points are as they were.
+        """
+        with self._write_lock, progress_bar("building the index", show=progress):
+            self._store.optimize()
+
+    def refresh(self) -> None:
+        """Read everything again, after another process has changed the collection: its criteria, and its embeddings.
+
+        Raises:
+            ManifestError: the collection no longer matches what it says of itself.
+        """
+        self._criteria.refresh()
+        self._resident.forget()
