@@ -108,7 +108,7 @@ def test_the_default_beats_the_papers_form(fashion: dict[str, Any]) -> None:
 def test_the_command_line_takes_the_photos_with_the_demo_encoder(fashion: dict[str, Any], tmp_path: Path) -> None:
     folder = fashion["directory"]
     arguments = ["ingest", str(folder / "catalog.csv"), "--images", str(folder / "images"), "--id-column", "id"]
-    command = [sys.executable, "-m", "crl_qdrant.cli.app", *arguments, "--encoder", "demo", "--location", str(tmp_path)]
+    command = [sys.executable, "-m", "crl_qdrant.cli", *arguments, "--encoder", "demo", "--location", str(tmp_path)]
     done = run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "1000 written, 0 unchanged, 0 rejected\n", done.stderr
     with CRLCollection.open("products", location=tmp_path) as products:

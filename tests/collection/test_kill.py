@@ -28,7 +28,7 @@ STYLE = Criterion("style", list("abcdef"), embeddings=TEXTS, preset="paper")
 
 
 def program(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "crl_qdrant.cli.app", *arguments]
+    return [sys.executable, "-m", "crl_qdrant.cli", *arguments]
 
 
 def start_and_kill(command: list[str], folder: Path, watched: Path, after_s: float) -> bool:
