@@ -1,13 +1,15 @@
-"""From a criterion to its representation R: the one place where the evaluation does this."""
+"""A criterion's representation R, as all evaluations use it."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from crl_qdrant.common.arrays import Float32Array, unit_rows
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.criteria.build import embedded_words
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.encoders import Encoder
+from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError
 from crl_qdrant.projection.on_device import conditional_representation, Projection, projection_of
 
@@ -18,15 +20,22 @@ def embed_texts(texts: list[str], encoder: Encoder) -> Float32Array:
     """Embeddings [K, d] of texts, unit rows.
 
     Raises:
-        EmbeddingError: the encoder gives another shape, or NaN or zero rows.
+        EncoderError: if the encoder fails, or gives another shape, or NaN or zero rows.
     """
-    what = f"what encoder {encoder.name!r} makes of texts"
-    return unit_rows(encoder.encode_texts(texts), what=what, rows=len(texts), dimension=encoder.dimension)
+    return _bound(encoder).encode_texts(texts, purpose="embed texts")
 
 
 def embed_words(criterion: Criterion, encoder: Encoder) -> Float32Array:
-    """T of a criterion, [K, d], unit rows: its own embeddings, or its words in its prompt by the encoder."""
-    return embed_texts(criterion.texts, encoder) if criterion.embeddings is None else criterion.embeddings
+    """T of a criterion, [K, d], unit rows: its own embeddings, or those that a collection would make of its words.
+
+    Raises:
+        EncoderError: as `embed_texts`.
+    """
+    return embedded_words(criterion, _bound(encoder)) if criterion.embeddings is None else criterion.embeddings
+
+
+def _bound(encoder: Encoder) -> BoundEncoder:
+    return BoundEncoder("evaluation", encoder.name, encoder.dimension, encoder=encoder, device="cpu")
 
 
 def criterion_projection(images: Float32Array, criterion: Criterion, words: Float32Array) -> Projection:

@@ -14,12 +14,13 @@ from fakes import ColourEncoder, picture, unit
 from qdrant_client import models
 
 from crl_qdrant import Criterion, CriterionError, CRLCollection, HeadReport, InputError, NotFoundError
-from crl_qdrant.evaluation.metrics import mean_average_precision
+from crl_qdrant.analysis.metrics import mean_average_precision
 from crl_qdrant.projection.on_device import conditional_representation, Head, Projection, projection_of
 from crl_qdrant.projection.options import Options
 from crl_qdrant.projection.stored import StoredProjection
 from crl_qdrant.projection.stored_head import StoredHead
-from crl_qdrant.projection.training import _folded, _networks, train_heads, triplet_loss, Triplets, TripletSettings
+from crl_qdrant.projection.training import _folded, _networks, train_heads
+from crl_qdrant.projection.triplets import triplet_loss, Triplets, TripletSettings
 
 RNG = np.random.default_rng(23)
 QUICK: dict[str, Any] = {"epochs": 3, "out": 12}
@@ -164,7 +165,7 @@ def test_on_the_demo_it_beats_the_paper_without_training(demo_shop: dict[str, An
         report = products.train_head("pattern", {n: labels[n] for n in trained_on}, epochs=8, seed=0)
         after = _rows(products, "pattern")
     held_out = slice(400, 600)  # neither trained on nor used to choose the epoch
-    free, head = (mean_average_precision(torch.tensor(each[held_out]), labels[held_out]) for each in (before, after))
+    free, head = (mean_average_precision(each[held_out], labels[held_out]) for each in (before, after))
     assert (report.kept, report.trained_on + report.validated_on, report.labels) == (True, 400, 8)
     assert report.raw < 0.6 < report.training_free < report.head
     assert head > free + 0.008, (free, head)  # 0.959 and 0.980 were measured
