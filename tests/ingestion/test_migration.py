@@ -198,7 +198,7 @@ def test_points_without_a_picture_can_be_left_behind_and_seen_to_later(location:
         Newer(), lambda point, payload: {}[point] if point == 7 else image_of(point, payload), on_error="skip"
     )
     assert ([each.id for each in done.rejected], done.left, done.done) == ([7], 1, True)
-    assert "its image cannot be had: KeyError" in str(done.rejected[0])
+    assert "it cannot be read: KeyError" in str(done.rejected[0])
     assert 7 not in {hit.id for hit in products.search(picture(PICTURES[7]), limit=60)}
     assert products.migrate(Newer(), image_of).left == 0
     products.materialize("colour")
