@@ -13,7 +13,12 @@ from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError
 from crl_qdrant.projection.on_device import conditional_representation, Projection, projection_of
 
-__all__ = ["criterion_projection", "embed_texts", "embed_words", "represent"]
+__all__ = ["bind_encoder", "criterion_projection", "embed_texts", "embed_words", "represent"]
+
+
+def bind_encoder(encoder: Encoder) -> BoundEncoder:
+    """The encoder as a collection uses it: unit rows, and errors of one kind."""
+    return BoundEncoder("evaluation", encoder.name, encoder.dimension, encoder=encoder, device="cpu")
 
 
 def embed_texts(texts: list[str], encoder: Encoder) -> Float32Array:
@@ -22,7 +27,7 @@ def embed_texts(texts: list[str], encoder: Encoder) -> Float32Array:
     Raises:
         EncoderError: if the encoder fails, or gives another shape, or NaN or zero rows.
     """
-    return _bound(encoder).encode_texts(texts, purpose="embed texts")
+    return bind_encoder(encoder).encode_texts(texts, purpose="embed texts")
 
 
 def embed_words(criterion: Criterion, encoder: Encoder) -> Float32Array:
@@ -31,11 +36,7 @@ def embed_words(criterion: Criterion, encoder: Encoder) -> Float32Array:
     Raises:
         EncoderError: as `embed_texts`.
     """
-    return embedded_words(criterion, _bound(encoder)) if criterion.embeddings is None else criterion.embeddings
-
-
-def _bound(encoder: Encoder) -> BoundEncoder:
-    return BoundEncoder("evaluation", encoder.name, encoder.dimension, encoder=encoder, device="cpu")
+    return embedded_words(criterion, bind_encoder(encoder)) if criterion.embeddings is None else criterion.embeddings
 
 
 def criterion_projection(images: Float32Array, criterion: Criterion, words: Float32Array) -> Projection:

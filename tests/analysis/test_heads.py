@@ -313,13 +313,13 @@ def test_bad_input(location: Any) -> None:
     every: tuple[tuple[Any, dict[str, Any], str], ...] = (
         ("colour", {}, "no point has a value in the payload field 'colour'"),
         ({}, {}, "labels are needed, and there are none"),
-        (dict.fromkeys(range(9), "a"), {}, "two labels at least, with 4 items or more each; there are: 'a' 9"),
-        ("n", {}, "two labels at least, with 4 items or more each; there are: 0 1, 1 1"),
+        (dict.fromkeys(range(9), "a"), {}, "at least two labels with 4 items each; there are: 'a' 9"),
+        ("n", {}, "at least two labels with 4 items each; there are: 0 1, 1 1"),
         ({1: ["a"]}, {}, "a label is one text"),
-        ("cut", {"validation": 1.0}, "validation is a share"),
+        ("cut", {"validation": 1.0}, "`validation` must be a share"),
         ("cut", {"out": 0}, "out must be a whole number and at least 1, got 0"),
         ("cut", {"epochs": 0}, "epochs must be"),
-        ("cut", {"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ("cut", {"learning_rate": 0.0}, "`learning_rate` must be above 0"),
         ("cut", {"seed": -1}, "seed must be"),
     )
     for labels, options, complaint in every:
