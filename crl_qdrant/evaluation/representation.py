@@ -11,7 +11,8 @@ from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.encoders import Encoder
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError
-from crl_qdrant.projection.on_device import conditional_representation, Projection, projection_of
+from crl_qdrant.projection.build import build_projection
+from crl_qdrant.projection.on_device import conditional_representation, on_device, Projection
 
 __all__ = ["bind_encoder", "criterion_projection", "embed_texts", "embed_words", "represent"]
 
@@ -53,8 +54,8 @@ def criterion_projection(images: Float32Array, criterion: Criterion, words: Floa
     options = criterion.options
     if options.suppress:
         raise CriterionError(f"criterion {criterion.name!r} suppresses others, and is evaluated here without them")
-    mean = torch.from_numpy(images.mean(axis=0)) if options.needs_images else None
-    return projection_of(torch.from_numpy(np.ascontiguousarray(words)), options, image_mean=mean)
+    mean = images.mean(axis=0) if options.needs_images else None
+    return on_device(build_projection(words, options, image_mean=mean))
 
 
 def represent(images: Float32Array, criterion: Criterion, words: Float32Array) -> Float32Array:

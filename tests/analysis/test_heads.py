@@ -15,7 +15,8 @@ from qdrant_client import models
 
 from crl_qdrant import Criterion, CriterionError, CRLCollection, HeadReport, InputError, NotFoundError
 from crl_qdrant.analysis.metrics import mean_average_precision
-from crl_qdrant.projection.on_device import conditional_representation, Head, Projection, projection_of
+from crl_qdrant.projection.build import build_projection
+from crl_qdrant.projection.on_device import conditional_representation, Head, on_device, Projection
 from crl_qdrant.projection.options import Options
 from crl_qdrant.projection.stored import StoredProjection
 from crl_qdrant.projection.stored_head import StoredHead
@@ -45,9 +46,8 @@ def some_head(width: int, hidden: int = 9, out: int = 5) -> StoredHead:
 
 def both_forms() -> tuple[Projection, StoredProjection]:
     """One projection of seven words, without a head."""
-    made = projection_of(torch.tensor(RNG.normal(size=(7, 16)), dtype=torch.float32), Options())
-    matrix, offset, words = (each.numpy() for each in (made.matrix, made.offset, made.words))
-    return made, StoredProjection(matrix, offset, words, made.sharpen, made.blend)
+    stored = build_projection(RNG.normal(size=(7, 16)), Options())
+    return on_device(stored), stored
 
 
 def nothing(items: int, total: int | None = None) -> None:
