@@ -25,9 +25,7 @@ def main(environment: Path) -> None:
     subprocess.run([python, "-m", "pip", "install", "--quiet", str(ROOT)], check=True)
     size_mb = sum(path.lstat().st_size for path in environment.rglob("*") if path.is_file()) / 1e6
     if size_mb > LIMIT_MB:
-        sys.exit(
-            f"a light install must be below {LIMIT_MB} MB, got {size_mb:.0f} MB: {environment}"
-        )
+        sys.exit(f"a light install must be below {LIMIT_MB} MB, got {size_mb:.0f} MB: {environment}")
     program = Path(__file__).with_name("use_without_torch.py")
     with tempfile.TemporaryDirectory() as directory:
         # -I: the package that is installed, not the one in the checkout or on PYTHONPATH
