@@ -316,7 +316,7 @@ def test_bad_input(location: Any) -> None:
         ("n", {}, "two labels at least, with 4 items or more each; there are: 0 1, 1 1"),
         ({1: ["a"]}, {}, "a label is one text"),
         ("cut", {"validation": 1.0}, "validation is a share"),
-        ("cut", {"out": 0}, "out must be a whole number and at least 1, got 0"),
+        ("cut", {"out": 0}, "`out` must be at least 1, got 0"),
         ("cut", {"epochs": 0}, "epochs must be"),
         ("cut", {"learning_rate": 0.0}, "learning_rate must be above 0"),
         ("cut", {"seed": -1}, "seed must be"),

@@ -117,7 +117,7 @@ def test_a_call_that_cannot_be_right_stores_nothing(products: CRLCollection, arg
         ({"embedding": np.ones(5)}, EmbeddingError, r"shape \[4\], got \[5\]"),
         ({"embedding": np.ones((1, 4))}, EmbeddingError, r"shape \[4\], got \[1, 4\]"),
         ({"text": "red", "criterion": "fabric"}, NotFoundError, "no criterion 'fabric'; there are: colour"),
-        ({"text": "red", "limit": 0}, InputError, "limit must be a whole number and at least 1, got 0"),
+        ({"text": "red", "limit": 0}, InputError, "`limit` must be at least 1, got 0"),
         ({"text": "red", "limit": -3}, InputError, "limit"),
         ({"text": "red", "limit": 2.5}, InputError, "limit"),
         ({"text": "red", "query_filter": {"must": []}}, InputError, r"models\.Filter, got dict"),
@@ -496,5 +496,5 @@ def test_a_field_that_would_take_anothers_place(products: CRLCollection) -> None
         products.cluster(None, 2, field="crl")
     products.cluster(None, 2, field="shop.group")
     assert {hit.payload["brand"] for hit in products.search(like=10, limit=5) if hit.payload and "brand" in hit.payload}
-    with pytest.raises(InputError, match="seed must be a whole number and at least 0 and at most"):
+    with pytest.raises(InputError, match="`seed` must be from 0 to"):
         products.cluster(None, 2, seed=5_000_000_000)

@@ -491,7 +491,7 @@ def test_search_params_reach_the_engine(indexed: Shop) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"like": 1, "offset": -1}, "offset must be a whole number and at least 0"),
+        ({"like": 1, "offset": -1}, "`offset` must be at least 0"),
         ({"like": 1, "oversample": 0}, "oversample"),
         ({"like": 1, "diversity": 1.0}, "diversity must be at least 0 and below 1"),
         ({"like": 1, "criterion_weight": -1}, "criterion_weight"),
@@ -503,7 +503,7 @@ def test_search_params_reach_the_engine(indexed: Shop) -> None:
         ({"like": 1, "modifier": []}, "modifier is a text"),
         ({"like": 1, "modifier": "x", "criterion": {"cut": 1, "fabric": 1}}, "one criterion or none"),
         ({"images": []}, "images is a list with at least one entry"),
-        ({"images": "a.jpg"}, "images is a list"),
+        ({"images": "a.jpg"}, "`images` must be a list"),
         ({"like": 1, "unlike": []}, "unlike is a list"),
     ],
 )
@@ -590,9 +590,9 @@ def test_rerank_takes_what_search_takes(half: Shop) -> None:
     spread = products.rerank(None, ids, embedding=ROWS[3], criterion="cut", diversity=0.9)
     assert {hit.id for hit in spread} == set(ids)
     assert [hit.id for hit in spread] != [hit.id for hit in best]
-    with pytest.raises(InputError, match="limit must be a whole number and at least 1"):
+    with pytest.raises(InputError, match="`limit` must be at least 1"):
         products.rerank(None, ids, embedding=ROWS[3], limit=0)
-    with pytest.raises(InputError, match="candidates is a list"):
+    with pytest.raises(InputError, match="`candidates` must be a list"):
         products.rerank(None, None, embedding=ROWS[3])  # type: ignore[arg-type]
 
 
@@ -608,7 +608,7 @@ def test_pages_neither_overlap_nor_leave_out(half: Shop, options: dict[str, Any]
 def test_a_batch_may_be_a_generator(half: Shop) -> None:
     queries = [Query(embedding=ROWS[n], criterion="cut") for n in range(3)]
     assert half.products.search_batch(each for each in queries) == half.products.search_batch(queries)
-    with pytest.raises(InputError, match="queries is a list"):
+    with pytest.raises(InputError, match="`queries` must be a list"):
         half.products.search_batch(None)  # type: ignore[arg-type]
 
 
