@@ -254,7 +254,7 @@ def test_one_odd_item_costs_no_other(products: CRLCollection, tmp_path: Path) ->
     report = products.ingest(iter(items))
     assert report.written == 2
     assert [each.id for each in report.rejected] == [11, 12, 13, 14, 15, "sku", 16]
-    assert str(report.rejected[5]).startswith("SKU-1: a point's id is")
+    assert str(report.rejected[5]).startswith("SKU-1: a point's id must be")
     assert products.ingest(iter(items)).unchanged == 2
     (record,) = products._store.retrieve([17])
     assert record.payload is not None
@@ -467,7 +467,7 @@ def test_numbers_that_no_store_has(products: CRLCollection) -> None:
     report = products.add([10, 11, 12], embeddings=np.eye(4)[:3], payloads=payloads)
     assert (report.written, [each.id for each in report.rejected]) == (1, [10, 11])
     for wrong in (np.array([1]), np.array(1.0)):
-        with pytest.raises(InputError, match="a point's id is an integer"):
+        with pytest.raises(InputError, match="a point's id must be an integer"):
             products.delete([wrong])
 
 

@@ -642,7 +642,7 @@ def test_groups_are_of_equal_values_and_no_others(tmp_path: Any) -> None:
         hits = products.search(embedding=ROWS[0], limit=20, group_by=key)
         assert sorted(map(repr, (hit.group for hit in hits)))[:3] == sorted(["'1'", "'[1]'", "1"])[:3]
         assert len(hits) == 7
-    with pytest.raises(InputError, match="a field's name is like brand"):
+    with pytest.raises(InputError, match="a field's name must be like brand"):
         products.search(embedding=ROWS[0], group_by="list[].kind")
 
 
