@@ -85,14 +85,14 @@ def _profile_converter(image: Image.Image) -> _Converter | None:
     except ImportError:  # a Pillow built without LittleCMS
         return None
     embedded = image.info.get("icc_profile")
-    if image.mode != "LAB" and (not isinstance(embedded, bytes) or not embedded):
-        return None
     try:
         if image.mode == "LAB":
-            source, mode = ImageCms.createProfile("LAB"), "LAB"
+            source, mode = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB"
+        elif not isinstance(embedded, bytes) or not embedded:
+            return None
         else:
-            opened = ImageCms.ImageCmsProfile(io.BytesIO(embedded))
-            source, mode = opened, {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}[opened.profile.xcolor_space.strip()]
+            source = opened = ImageCms.ImageCmsProfile(io.BytesIO(embedded))
+            mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}[opened.profile.xcolor_space.strip()]
             if (opened.profile.profile_description or "").startswith("sRGB") or not _fits(image.mode, mode):
                 return None
         transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")

@@ -45,6 +45,9 @@ refused: some start other programs (EPS: Ghostscript), and no shop has images in
 
 _PIECE: Final = 1 << 20
 
+# Pillow's memory in blocks so large that the C library gives them back at once, and keeps none for each thread
+Image.core.set_block_size(64 << 20)
+
 _ORIENTATION: Final = 0x0112
 _UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -254,7 +257,7 @@ def _is_text_limit(error: ValueError) -> bool:
 
 def _open_file(source: Path | bytes) -> Image.Image:
     Image.init()
-    formats = [each for each in FORMATS if each in Image.OPEN]
+    formats: list[str] = [each for each in FORMATS if each in Image.OPEN]
     with _WARNINGS, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the size is checked, and damaged tags cost nothing
         return Image.open(source if isinstance(source, Path) else io.BytesIO(source), formats=formats)

@@ -102,11 +102,14 @@ def _exact(value: Decimal | Fraction, path: tuple[str, ...], depth: int) -> int 
     """Return a decimal or fraction as the number that searches compare; it must read back as the same."""
     if isinstance(value, Decimal) and not value.is_finite():
         return None
-    if abs(value) < 1 << 53 and value == value // 1:
-        return int(value)
     try:
         number = float(value)
-        same = Decimal(repr(number)) == value if isinstance(value, Decimal) else _same_fraction(number, value)
+        if abs(number) < 1 << 53 and int(value) == value:
+            return int(value)
+        if isinstance(value, Decimal):
+            same = Decimal(repr(number)) == value
+        else:
+            same = Fraction(number).limit_denominator(value.denominator) == value
     except OverflowError:
         same = False
     if not same:
@@ -115,10 +118,6 @@ def _exact(value: Decimal | Fraction, path: tuple[str, ...], depth: int) -> int 
             "convert it with float() or str()"
         )
     return number
-
-
-def _same_fraction(number: float, value: Fraction) -> bool:
-    return Fraction(number).limit_denominator(value.denominator) == value
 
 
 def _date(value: Any, path: tuple[str, ...], depth: int) -> Any:

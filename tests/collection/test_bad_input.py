@@ -445,7 +445,7 @@ def test_what_is_as_good_as_a_list_or_a_number(products: CRLCollection) -> None:
 def test_other_arguments_that_cannot_be(products: CRLCollection, location: Any) -> None:
     with pytest.raises(InputError, match="takes a Query object"):
         products.explain_plan("colour")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="sample must be"):
+    with pytest.raises(InputError, match="`sample` must be"):
         products.estimate_recall("colour", sample=0)
     with pytest.raises(NotFoundError):
         products.estimate_recall("cut")

@@ -231,8 +231,8 @@ def test_only_named_formats_are_opened(tmp_path: Path) -> None:
         with pytest.raises(ImageError, match=r"a\.jpg is not an image in a format that can be read"):
             decode(path)
     path.write_bytes(encoded(image, format="eps"))
-    with pytest.raises(ImageError, match="format EPS, which starts other programs"):
-        decode(Image.open(path))
+    with Image.open(path) as opened, pytest.raises(ImageError, match="format EPS, which starts other programs"):
+        decode(opened)
 
 
 @pytest.mark.parametrize("kind", ["avif", "png", "jpeg", "tiff", "webp", "gif", "jpeg2000", "bmp"])
