@@ -46,7 +46,7 @@ refused: some start other programs (EPS: Ghostscript), and no shop has images in
 _PIECE: Final = 1 << 20
 
 # Pillow's memory in blocks so large that the C library gives them back at once, and keeps none for each thread
-Image.core.set_block_size(64 << 20)
+Image.core.set_block_size(64 << 20)  # type: ignore[attr-defined]
 
 _ORIENTATION: Final = 0x0112
 _UPRIGHT: Final = {

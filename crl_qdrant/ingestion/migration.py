@@ -20,11 +20,11 @@ from crl_qdrant.common.batches import batches
 from crl_qdrant.common.images import ImageInput
 from crl_qdrant.common.points import Payload, PointId
 from crl_qdrant.common.progress import Advance
-from crl_qdrant.criteria.build import embedded_words, free_vector, version_of
+from crl_qdrant.criteria.build import embedded_words, version_of
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.criteria.manifest import CriterionState, Lineage, Manifest, RawVector, StoredCriterion
-from crl_qdrant.criteria.projector import fill_vectors, lacking
 from crl_qdrant.criteria.registry import Criteria
+from crl_qdrant.criteria.vectors import fill_vectors, free_vector, lacking
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CRLError, InputError
 from crl_qdrant.ingestion.items import Rejected
