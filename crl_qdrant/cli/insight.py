@@ -12,6 +12,7 @@ import typer
 from crl_qdrant.cli.options import (
     AsJson,
     Collection,
+    command_line,
     Device,
     Location,
     open_collection,
@@ -123,17 +124,12 @@ def ablate(
     """Measure presets and options on labels that the items have, and recommend one."""
     with open_collection(collection, location, device) as products:
         found = products.ablate(name, labels, sample=sample, seed=seed)
-    # the command is to work as it is printed
-    where = "" if location == "./data" else f" --location {shlex.quote(location)}"
-    where += "" if collection == "products" else f" --collection {shlex.quote(collection)}"
+    words = None if found.command is None else shlex.split(found.command)[1:]
+    command = None if words is None else command_line(*words, location=location, collection=collection)
     if as_json:
-        print_json(asdict(found) | {"recommended": found.recommended.name, "command": _command(found, where)})
+        print_json(asdict(found) | {"recommended": found.recommended.name, "command": command})
     else:
-        _print_ablation(found, _command(found, where))
-
-
-def _command(ablation: Ablation, where: str) -> str | None:
-    return None if ablation.command is None else ablation.command + where
+        _print_ablation(found, command)
 
 
 def _print_ablation(ablation: Ablation, command: str | None) -> None:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["cluster", "few_shot", "train_head"]
 
 Labels = Annotated[
-    str, typer.Option(help="The payload field with the labels, or a CSV file with columns id (or key) and label.")
+    str,
+    typer.Option(help="The payload field with the labels, or a CSV or TSV file with columns id (or key) and label."),
 ]
 Field = Annotated[str | None, typer.Option(help="A payload field to write the answer to, as in crl.group.")]
 
@@ -127,11 +128,14 @@ def _labels(source: str) -> str | dict[PointId, str]:
     from crl_qdrant import id_of_key
 
     path = Path(source)
-    if path.suffix.lower() != ".csv":
+    if path.suffix.lower() not in (".csv", ".tsv"):
         return source
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            header = file.readline()
+            file.seek(0)
+            # commas, or what spreadsheets write in countries where numbers have commas
+            rows = list(csv.DictReader(file, delimiter=max(",;\t", key=header.count)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     if rows and not ({"id", "key"} & rows[0].keys() and "label" in rows[0]):
