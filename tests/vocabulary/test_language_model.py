@@ -156,7 +156,11 @@ PASSING = {
     "no content": (message([]), "the answer was empty", ATTEMPTS),
     "empty text": (text(" "), "the answer was empty", ATTEMPTS),
     "thoughts and no answer": (message([{"type": "thinking", "thinking": "…", "signature": ""}]), "empty", ATTEMPTS),
-    "HTML": (Reply(b"<html>hello", headers={"content-type": "text/html"}), "not a message .*<html>hello; check", ATTEMPTS),
+    "HTML": (
+        Reply(b"<html>hello", headers={"content-type": "text/html"}),
+        "not a message .*<html>hello",
+        ATTEMPTS,
+    ),
     "HTML called JSON": (Reply(b"<html>hello"), "not a message of the Messages API", ATTEMPTS),
     "JSON of something else": (Reply(b'{"content": null}'), "not a message of the Messages API", ATTEMPTS),
     "no body": (Reply(), "not a message of the Messages API", ATTEMPTS),
@@ -386,11 +390,11 @@ def test_arguments_that_cannot_be_right(service: StandIn) -> None:
         ("`prompt` must have '{criterion}' once", {"prompt": "words for colour"}),
         ("`prompt` must have '{criterion}' once", {"prompt": "{criterion} or {criterion}"}),
         ("`base_url` must begin with http", {"base_url": "127.0.0.1:80"}),
-        ("`temperature` must be a number from 0 to 1, got 1.5", {"temperature": 1.5}),
+        ("`temperature` must be from 0 to 1, got 1.5", {"temperature": 1.5}),
         ("`temperature` must be a number", {"temperature": "hot"}),
-        ("`timeout_s` must be a number", {"timeout_s": 0}),
+        ("`timeout_s` must be from 0.001 to 3600", {"timeout_s": 0}),
         ("`timeout_s` must be a number", {"timeout_s": None}),
-        ("attempts must be a whole number and at least 1", {"attempts": 0}),
+        ("`attempts` must be at least 1", {"attempts": 0}),
     ]
     for said, options in cases:
         with pytest.raises(InputError, match=said):
@@ -398,7 +402,7 @@ def test_arguments_that_cannot_be_right(service: StandIn) -> None:
     calls: list[tuple[str, str, dict[str, Any]]] = [
         ("`name` must be a text", " ", {}),
         ("`domain` must be a text", "colour", {"domain": ""}),
-        ("n_words must be a whole number and at least 2", "colour", {"n_words": 1}),
+        ("`n_words` must be at least 2", "colour", {"n_words": 1}),
     ]
     for said, name, call in calls:
         with pytest.raises(InputError, match=said):
