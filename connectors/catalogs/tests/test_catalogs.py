@@ -5,6 +5,7 @@ import unicodedata
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
