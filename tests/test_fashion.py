@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fakes import by_words, conditional_cosines
+from fakes import conditional_cosines
 
 from crl_qdrant import Criterion, CRLCollection
 from crl_qdrant.evaluation.metrics import mean_average_precision
@@ -51,7 +51,8 @@ def test_by_the_default_both_roads_find_it_for_every_criterion(
         products.define(name, preset="default")
     for _ in ("scan", "named"):
         for name in fashion["words"]:
-            rows = by_words(fashion["embeddings"], fashion["texts"][name])
+            projection = products._criteria.latest(name).projection
+            rows = projection.represent(fashion["embeddings"].astype(np.float64))
             found = []
             for row in range(0, 1000, 20):
                 hits = products.search(embedding=fashion["embeddings"][row], criterion=name, limit=10)

@@ -106,7 +106,8 @@ def _features(space: Space, embeddings: Float32Array) -> Float32Array:
 
     rows = space.represent(embeddings)
     projection = None if space.stored is None else space.stored.projection
-    if projection is not None and projection.head is None and not projection.sharpen:
+    plain = projection is not None and not (projection.sharpen or projection.rest or projection.head)
+    if projection is not None and plain:
         # R itself, not R rotated: a row's mean and deviation are those over the words
         rows = projection.by_words(rows).reshape(len(rows), -1)
     return rescale(rows, "code")

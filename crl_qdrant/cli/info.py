@@ -25,3 +25,5 @@ def info(location: Location = "./data", collection: Collection = "products", as_
         typer.echo(
             f"  {each.name}: {len(each.words)} words, {each.rank} dimensions, {each.status}, {each.points} points"
         )
+        if each.advice:
+            typer.echo(f"    {each.advice}")
