@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from crl_qdrant.common.arguments import finite_number, whole_number
 from crl_qdrant.errors import CriterionError
 
 __all__ = ["PRESETS", "Center", "Directions", "Options", "Suppress"]
@@ -116,60 +117,41 @@ def check_names(names: Iterable[str]) -> None:
             raise CriterionError(f"there is no option {name!r}; there are {', '.join(known)}")
 
 
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise CriterionError(f"`{name}` must be a number, got {value!r}") from error
-
-
 def _is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
 def _sharpen(name: str, value: Any) -> float | str:
-    number = 0.0 if _is_auto(value) else _number(name, value)
-    if number and not _LEAST_TEMPERATURE <= number <= 100.0:
+    if _is_auto(value):
+        return "auto"
+    number = finite_number(name, value, least=0.0, most=100.0, error=CriterionError)
+    if 0.0 < number < _LEAST_TEMPERATURE:
         raise CriterionError(
             f'`{name}` must be "auto", 0 (off), or from {_LEAST_TEMPERATURE:g} to 100, got {value!r}; '
             "at less, only the nearest word counts"
         )
-    return "auto" if _is_auto(value) else number
+    return number
 
 
 def _weighting(name: str, value: Any) -> float:
-    number = _number(name, value)
-    if not -2.0 <= number <= 2.0:
-        raise CriterionError(f"`{name}` must be from -2 to 2, got {value!r}")
-    return number
+    return finite_number(name, value, least=-2.0, most=2.0, error=CriterionError)
 
 
 def _share(name: str, value: Any) -> float | str:
     """A share above 0, or "auto" for the blend."""
     if name == "blend" and _is_auto(value):
         return "auto"
-    number = _number(name, value)
-    if not 0.0 < number <= 1.0:
-        auto = '"auto", or ' if name == "blend" else ""
-        raise CriterionError(f"`{name}` must be {auto}above 0 and at most 1, got {value!r}")
-    return number
+    return finite_number(name, value, above=0.0, most=1.0, error=CriterionError)
 
 
 def _rest(name: str, value: Any) -> float | str:
     if _is_auto(value):
         return "auto"
-    number = 0.0 if value is None else _number(name, value)
-    if not 0.0 <= number < 1.0:
-        raise CriterionError(f'`{name}` must be "auto", or from 0 (off) to less than 1, got {value!r}')
-    return number
+    return 0.0 if value is None else finite_number(name, value, least=0.0, below=1.0, error=CriterionError)
 
 
 def _dimensions(name: str, value: Any) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 2:
-        raise CriterionError(f"`{name}` must be a whole number, at least 2, or None to keep all, got {value!r}")
-    return int(value)
+    return None if value is None else whole_number(name, value, least=2, error=CriterionError)
 
 
 def _rank(name: str, value: Any) -> Directions | None:
@@ -177,11 +159,11 @@ def _rank(name: str, value: Any) -> Directions | None:
 
 
 def _suppress_rank(name: str, value: Any) -> Directions:
-    if value == "knee":
+    if isinstance(value, str) and value == "knee":
         return "knee"
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise CriterionError(f'`{name}` must be a whole number above 0 or "knee", got {value!r}')
-    return int(value)
+    if isinstance(value, str):
+        raise CriterionError(f'`{name}` must be a whole number or "knee", got {value!r}')
+    return whole_number(name, value, least=1, error=CriterionError)
 
 
 def _suppress(name: str, suppress: Any) -> tuple[str, ...] | Literal["others"]:

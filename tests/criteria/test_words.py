@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import ColourEncoder
+from fakes import ColourEncoder, MakeCollection
 
 from crl_qdrant import Criterion, CriterionError, CRLCollection, InputError, packaged_words, PRESETS, VocabularyError
 
@@ -25,9 +25,9 @@ class Source:
 
 
 @pytest.fixture
-def products(location: Any, encoder: ColourEncoder, monkeypatch: pytest.MonkeyPatch) -> CRLCollection:
+def products(make_collection: MakeCollection, encoder: ColourEncoder, monkeypatch: pytest.MonkeyPatch) -> CRLCollection:
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
-    return CRLCollection.create("products", location=location, encoder=encoder)
+    return make_collection(encoder=encoder)
 
 
 def test_a_known_name_has_packaged_words(products: CRLCollection) -> None:
