@@ -1,4 +1,4 @@
-"""What a collection holds, told from its manifest and its store."""
+"""A collection's contents, counted in its store and told from its manifest."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from qdrant_client import models
 
-from crl_qdrant.criteria.manifest import CriterionState, Lineage
-from crl_qdrant.criteria.registry import Criteria
+from crl_qdrant.criteria.manifest import CriterionState, Lineage, Manifest
+from crl_qdrant.criteria.projector import lacking
+from crl_qdrant.criteria.registry import is_outdated
 from crl_qdrant.projection.options import Options
 from crl_qdrant.stores import Store
 
@@ -25,13 +26,15 @@ class CriterionInfo:
         prompts: the sentences that its words are embedded in.
         options: how the words become a projection.
         rank: dimensions of its representations.
-        state: how far its named vector has come.
+        state: the progress of its named vector.
         vector: that named vector's name.
         fingerprint: 16 hex digits that change with the representations.
         points: how many points have the named vector.
-        pending: whether a changed version waits to be materialised.
-        outdated: whether a criterion that it suppresses has changed since it was materialised.
+        pending: whether a changed version waits to be materialized.
+        outdated: whether a criterion that it suppresses has changed since it was materialized.
         head: whether a trained head is part of it.
+        lacking: how many points with an embedding lack the named vector of a materialized criterion: searches do not
+            find them until `materialize` writes it. Another program wrote them, or damaged files were mended.
     """
 
     name: str
@@ -46,17 +49,23 @@ class CriterionInfo:
     pending: bool
     outdated: bool
     head: bool
+    lacking: int = 0
 
     @property
     def status(self) -> str:
-        """State and what there is to know of it, in words: "materialized, change pending"."""
-        remarks = {"change pending": self.pending, "outdated": self.outdated, "trained head": self.head}
+        """The state with remarks: "materialized, change pending"."""
+        remarks = {
+            "change pending": self.pending,
+            "outdated": self.outdated,
+            "trained head": self.head,
+            f"{self.lacking} points lack it": self.lacking,
+        }
         return ", ".join([self.state.value, *(remark for remark, holds in remarks.items() if holds)])
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
-    """What a collection holds."""
+    """A collection's size, encoder and criteria."""
 
     name: str
     points: int
@@ -65,19 +74,16 @@ class CollectionInfo:
     criteria: Sequence[CriterionInfo]
 
 
-def collection_info(name: str, store: Store, criteria: Criteria) -> CollectionInfo:
-    """What the collection of this name holds, by its manifest as it was last read."""
-    manifest = criteria.manifest
-    told = [
-        _criterion_info(lineage, store, outdated=criteria.is_outdated(criterion))
-        for criterion, lineage in manifest.lineages.items()
-    ]
+def collection_info(name: str, store: Store, manifest: Manifest) -> CollectionInfo:
+    """The contents of the collection of this name, by its manifest as it was last read."""
+    told = [_criterion_info(lineage, store, manifest) for lineage in manifest.lineages.values()]
     return CollectionInfo(name, store.count(), manifest.encoder, manifest.dimension, told)
 
 
-def _criterion_info(lineage: Lineage, store: Store, *, outdated: bool) -> CriterionInfo:
+def _criterion_info(lineage: Lineage, store: Store, manifest: Manifest) -> CriterionInfo:
     stored, criterion = lineage.current, lineage.current.criterion
     present = models.Filter(must=[models.HasVectorCondition(has_vector=stored.vector)])
+    materialized = stored.state is CriterionState.MATERIALIZED
     return CriterionInfo(
         name=criterion.name,
         words=criterion.words,
@@ -89,6 +95,7 @@ def _criterion_info(lineage: Lineage, store: Store, *, outdated: bool) -> Criter
         fingerprint=stored.projection.key,
         points=store.count(present) if stored.has_vector else 0,
         pending=lineage.pending is not None,
-        outdated=outdated,
+        outdated=is_outdated(stored, manifest),
         head=stored.projection.head is not None,
+        lacking=store.count(lacking(stored.vector, having=manifest.raw.vector)) if materialized else 0,
     )

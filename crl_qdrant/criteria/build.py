@@ -10,7 +10,7 @@ import numpy as np
 
 from crl_qdrant.common.arrays import Float32Array, unit_rows
 from crl_qdrant.criteria.criterion import Criterion
-from crl_qdrant.criteria.manifest import Manifest, RawVector, StoredCriterion
+from crl_qdrant.criteria.manifest import CriterionState, Manifest, RawVector, StoredCriterion
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError
 from crl_qdrant.projection.stored import StoredProjection
@@ -176,7 +176,7 @@ def image_mean(store: Store, raw: RawVector) -> Float32Array | None:
 def next_vector(name: str, manifest: Manifest) -> str:
     """The named vector of a criterion's next version: the current one's, where that was never made."""
     lineage = manifest.lineages.get(name)
-    if lineage is not None and not lineage.current.has_vector and not lineage.retired:
+    if lineage is not None and lineage.current.state is CriterionState.DEFINED and not lineage.retired:
         return lineage.current.vector
     used = [] if lineage is None else [*lineage.retired, *(version.vector for version in lineage.versions)]
     return free_vector(name, manifest.vectors_in_use(), used)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -125,7 +126,10 @@ class StoredProjection:
         words = from_base64(entry["words"], rows=entry["number_of_words"])
         offset = from_base64(entry["offset"], rows=1)[0]
         parts = offset.shape == matrix.shape[1:] == words.shape[1:], len(words) > 0, matrix.shape[1] > 0
-        if not all(parts) or not 0.0 < float(entry["blend"]) <= 1.0:
+        finite = all(np.isfinite(each).all() for each in (matrix, offset, words))
+        if not all(parts) or not finite:
             raise ValueError(f"a projection's parts have the shapes {matrix.shape}, {offset.shape}, {words.shape}")
+        if not 0.0 < float(entry["blend"]) <= 1.0 or not 0.0 <= float(entry["sharpen"]) < math.inf:
+            raise ValueError(f"blend {entry['blend']!r}, sharpen {entry['sharpen']!r}")
         bare = cls(matrix, offset, words, float(entry["sharpen"]), float(entry["blend"]))
         return replace(bare, head=StoredHead.from_entry(entry["head"], width=bare.width)) if "head" in entry else bare
