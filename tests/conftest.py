@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fakes import ColourEncoder
+from fakes import ColourEncoder, MakeCollection
+from hypothesis import settings
 from qdrant_client import QdrantClient
 
+from crl_qdrant import Criterion, CRLCollection
+
 FASHION = Path(__file__).resolve().parents[2] / "shared" / "data" / "fashion-catalog"
+
+
+# the same examples in every run; pytest --hypothesis-profile=explore looks for others
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("explore", max_examples=1000)
+settings.load_profile("repeatable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests that need a server where none is named."""
+    if os.environ.get("QDRANT_URL"):
+        return
+    for item in items:
+        if item.get_closest_marker("server"):
+            item.add_marker(pytest.mark.skip(reason="QDRANT_URL names no Qdrant server"))
 
 
 @pytest.fixture
@@ -29,6 +48,34 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     client = QdrantClient(":memory:")
     yield client
     client.close()
+
+
+@pytest.fixture
+def make_collection(location: Any) -> Iterator[MakeCollection]:
+    """Create collections where `location` is, close them at the end."""
+    made = list[CRLCollection]()
+
+    def make(
+        name: str = "products",
+        *,
+        embeddings: np.ndarray | None = None,
+        payloads: Sequence[dict[str, Any]] | None = None,
+        criteria: Sequence[Criterion] = (),
+        **options: Any,
+    ) -> CRLCollection:
+        if embeddings is not None and "encoder" not in options:
+            options["dimension"] = embeddings.shape[1]
+        products = CRLCollection.create(name, location=location, **options)
+        made.append(products)
+        if embeddings is not None:
+            products.add(range(len(embeddings)), embeddings=embeddings, payloads=payloads)
+        for criterion in criteria:
+            products.define(criterion)
+        return products
+
+    yield make
+    for each in made:
+        each.close()
 
 
 @pytest.fixture(scope="session")

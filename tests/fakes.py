@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +10,11 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import nn
+
+from crl_qdrant import CRLCollection
+
+MakeCollection = Callable[..., CRLCollection]
+"""The fixture `make_collection`."""
 
 
 class ColourEncoder:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from qdrant_client import models
 
 from crl_qdrant.criteria.manifest import CriterionState, Lineage, Manifest
-from crl_qdrant.criteria.projector import lacking
 from crl_qdrant.criteria.registry import is_outdated
+from crl_qdrant.criteria.vectors import lacking
 from crl_qdrant.projection.options import Options
 from crl_qdrant.stores import Store
 

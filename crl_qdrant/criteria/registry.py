@@ -13,13 +13,14 @@ from typing import Any, Final
 from crl_qdrant.common.arguments import whole_number
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.progress import Advance
-from crl_qdrant.criteria.build import context, new_version, next_vector
+from crl_qdrant.criteria.build import context, new_version
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.criteria.manifest import CriterionState, Lineage, Manifest, StoredCriterion
 from crl_qdrant.criteria.manifest_cache import KeptManifest
-from crl_qdrant.criteria.projector import fill_vectors, Projector
+from crl_qdrant.criteria.vectors import fill_vectors, next_vector
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError, ExistsError, InputError, NotFoundError
+from crl_qdrant.projection.projector import Projector
 from crl_qdrant.projection.stored_head import StoredHead
 from crl_qdrant.stores import Store
 
@@ -93,7 +94,9 @@ class Criteria:
         if self._kept.is_older(_WRITE_STALE_S):
             self.refresh()
         versions = [version for lineage in self.manifest.lineages.values() for version in lineage.versions]
-        return {each.vector: self.projector.project(each, embeddings) for each in versions if each.has_vector}
+        return {
+            each.vector: self.projector.project(each.projection, embeddings) for each in versions if each.has_vector
+        }
 
     # ------------------------------------------------------------------- changes
 

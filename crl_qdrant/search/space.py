@@ -62,8 +62,10 @@ class Space:
     @property
     def projection(self) -> Projection | None:
         """The criterion's, on the device; None in the raw space."""
-        return None if self.stored is None else self.criteria.projector.projection(self.stored)
+        return None if self.stored is None else self.criteria.projector.projection(self.stored.projection)
 
     def represent(self, embeddings: Float32Array) -> Float32Array:
         """Representations [N, r] of unit embeddings [N, d], unit rows."""
-        return embeddings if self.stored is None else self.criteria.projector.project(self.stored, embeddings)
+        return (
+            embeddings if self.stored is None else self.criteria.projector.project(self.stored.projection, embeddings)
+        )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import qdrant_edge
+from failing_store import failing_store
 from fakes import unit
 from qdrant_client import models, QdrantClient
 
@@ -101,17 +102,8 @@ def test_ingest_still_knows_its_items_and_a_changed_one_is_tagged_again(location
     assert payloads(products)[0]["crl"]["colour"] == "red"
 
 
-def test_stopped_it_goes_on(products: CRLCollection, monkeypatch: pytest.MonkeyPatch) -> None:
-    write, calls = products._store.set_payload, []
-
-    def failing(*arguments: Any, **options: Any) -> None:
-        calls.append(arguments)
-        if len(calls) == 3:
-            raise StoreError("gone")
-        write(*arguments, **options)
-
-    monkeypatch.setattr(products._store, "set_payload", failing)
-    with pytest.raises(StoreError, match="gone"):
+def test_an_interrupted_tag_is_resumed(products: CRLCollection) -> None:
+    with failing_store("set_payload", StoreError("gone"), at=3), pytest.raises(StoreError, match="gone"):
         products.tag("colour", batch_size=4)
     assert products.tag("colour", batch_size=4) == 4
     assert [payload["crl"]["colour"] for _, payload in sorted(payloads(products).items())] == COLOURS * 4

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import ColourEncoder, picture
+from failing_store import failing_store, store_of
+from fakes import ColourEncoder, MakeCollection, picture
 from PIL import Image
 from qdrant_client import models, QdrantClient
 
@@ -31,8 +32,8 @@ from crl_qdrant import (
 
 
 @pytest.fixture
-def products(location: Any, encoder: ColourEncoder) -> CRLCollection:
-    made = CRLCollection.create("products", location=location, encoder=encoder)
+def products(make_collection: MakeCollection, encoder: ColourEncoder) -> CRLCollection:
+    made = make_collection(encoder=encoder)
     made.add(ids=[1, 2], images=[picture("red"), picture("blue")])
     made.define(Criterion("colour", ["red", "green", "blue"]))
     return made
@@ -67,7 +68,7 @@ def test_raise_stops_at_the_first_and_keeps_those_before(products: CRLCollection
     images = [picture("green"), picture("white"), picture("black"), b"no image", picture("yellow")]
     with pytest.raises(ImageError, match="not an image"):
         products.add(ids=range(10, 15), images=images, batch_size=2, on_error="raise")
-    assert {record.id for record in products._store.retrieve(range(10, 15))} == {10, 11, 12}
+    assert {record.id for record in store_of(products).retrieve(range(10, 15))} == {10, 11, 12}
 
 
 def test_bad_embeddings_are_reported_row_by_row(location: Any) -> None:
@@ -256,7 +257,7 @@ def test_one_odd_item_costs_no_other(products: CRLCollection, tmp_path: Path) ->
     assert [each.id for each in report.rejected] == [11, 12, 13, 14, 15, "sku", 16]
     assert str(report.rejected[5]).startswith("SKU-1: a point's id is")
     assert products.ingest(iter(items)).unchanged == 2
-    (record,) = products._store.retrieve([17])
+    (record,) = store_of(products).retrieve([17])
     assert record.payload is not None
     assert (record.payload["n"], record.payload["x"]) == (3, None)
     with pytest.raises(InputError, match="takes Item objects, got dict"):
@@ -270,24 +271,15 @@ def test_a_changed_palette_is_another_picture(products: CRLCollection) -> None:
     assert [products.ingest([Item(9, image=each)]).written for each in (red, blue, blue)] == [1, 1, 0]
 
 
-def test_an_interrupted_materialise_or_drop_leaves_a_collection_that_works(
-    products: CRLCollection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
-        raise StoreError("killed here")
-
+def test_an_interrupted_materialise_or_drop_leaves_a_collection_that_works(products: CRLCollection) -> None:
     for step in ("create_vector", "update_vectors"):
-        with monkeypatch.context() as patch:
-            patch.setattr(products._store, step, fail)
-            with pytest.raises(StoreError, match="killed here"):
-                products.materialize("colour")
+        with failing_store(step, StoreError("killed here")), pytest.raises(StoreError, match="killed here"):
+            products.materialize("colour")
         assert products.add(ids=[30], images=[picture("red")]).written == 1
     assert products.materialize("colour") == 2
     for step in ("drop_vector", "update_metadata"):
-        with monkeypatch.context() as patch:
-            patch.setattr(products._store, step, fail)
-            with pytest.raises(StoreError, match="killed here"):
-                products.drop_criterion("colour")
+        with failing_store(step, StoreError("killed here")), pytest.raises(StoreError, match="killed here"):
+            products.drop_criterion("colour")
         assert products.add(ids=[31], images=[picture("blue")]).written == 1
     products.drop_criterion("colour")
     # what the interrupted drop left is not taken for the new criterion's
@@ -338,10 +330,10 @@ def test_someone_elses_collection_is_left_alone() -> None:
 
 def test_a_collection_that_another_program_changed(products: CRLCollection, location: Any) -> None:
     products.materialize("colour")
-    products._store.drop_vector("crl_colour")
+    store_of(products).drop_vector("crl_colour")
     with pytest.raises(ManifestError, match=r"'crl_colour' of 5 dimensions and has image \[4\]"):
         products.refresh()
-    products._store.update_metadata({"crl": {"format": 99}})
+    store_of(products).update_metadata({"crl": {"format": 99}})
     with pytest.raises(ManifestError, match="format 99"):
         products.info()
 
@@ -363,14 +355,14 @@ def test_every_error_is_ours() -> None:
 
 def test_a_damaged_manifest_is_named(products: CRLCollection) -> None:
     for damage in ({"state": "materialized"}, {"criterion": {"name": "x"}}, "text"):
-        products._store.update_metadata({"crl.criterion.cut": damage})
+        store_of(products).update_metadata({"crl.criterion.cut": damage})
         with pytest.raises(ManifestError, match="damaged"):
             products.refresh()
-    whole = products._store.metadata()["crl.criterion.colour"]
+    whole = store_of(products).metadata()["crl.criterion.colour"]
     for part, value in (("matrix", ""), ("offset", "!!!"), ("words", ""), ("number_of_words", 2), ("blend", 5)):
         current = {**whole["current"], "projection": {**whole["current"]["projection"], part: value}}
         changed = {**whole, "current": current}
-        products._store.update_metadata({"crl.criterion.cut": None, "crl.criterion.colour": changed})
+        store_of(products).update_metadata({"crl.criterion.cut": None, "crl.criterion.colour": changed})
         with pytest.raises(ManifestError, match="damaged"):
             products.refresh()
 

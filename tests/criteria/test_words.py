@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import ColourEncoder
+from fakes import ColourEncoder, MakeCollection
 
 from crl_qdrant import Criterion, CriterionError, CRLCollection, InputError, Options, packaged_words, VocabularyError
 
@@ -24,9 +24,9 @@ class Source:
 
 
 @pytest.fixture
-def products(location: Any, encoder: ColourEncoder, monkeypatch: pytest.MonkeyPatch) -> CRLCollection:
+def products(make_collection: MakeCollection, encoder: ColourEncoder, monkeypatch: pytest.MonkeyPatch) -> CRLCollection:
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
-    return CRLCollection.create("products", location=location, encoder=encoder)
+    return make_collection(encoder=encoder)
 
 
 def test_a_known_name_has_packaged_words(products: CRLCollection) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from failing_store import store_of
 from fakes import ColourEncoder, image_of, Newer, picture
-from killed import migrate_and_die, opened, processes
+from killed_processes import migrate_and_die, opened, processes
+from waiting import ended_after
 
 from crl_qdrant import CriterionState, CRLCollection, CRLError, InputError, ManifestError
 from crl_qdrant.ingestion.migration import Migrator
@@ -69,7 +71,7 @@ def test_afterwards_it_answers_as_if_made_with_the_new_encoder(location: Any, tm
     products.drop_previous()
     products.refresh()
     assert answers(products) == before
-    assert len(products._store.vector_sizes()) == 2
+    assert len(store_of(products).vector_sizes()) == 2
     products.close()
 
 
@@ -124,7 +126,7 @@ def test_stopped_before_the_last_write_points_that_come_then_are_not_forgotten(
     assert (colour.name, colour.state, colour.points) == ("colour", CriterionState.MATERIALIZED, 61)
     assert products.search(picture("blue"), criterion="colour", strategy="named", limit=1)[0].id == 200
     products.drop_previous()
-    assert len(products._store.vector_sizes()) == 2
+    assert len(store_of(products).vector_sizes()) == 2
 
 
 def test_writes_of_other_threads_wait_and_go_on(location: Any) -> None:
@@ -164,9 +166,10 @@ def test_killed_anywhere_it_goes_on(tmp_path: Any) -> None:
     random.Random(4).shuffle(calls)
     kills = 0
     for call, number in calls:
-        process = context.Process(target=migrate_and_die, args=(tmp_path / "colours", call, number))
+        process = context.Process(target=migrate_and_die, args=(tmp_path / "colours", call, number), daemon=True)
         process.start()
-        process.join()
+        with ended_after(process):
+            process.join()
         assert process.exitcode in (0, -signal.SIGKILL)
         kills += process.exitcode != 0
         products, _ = opened(tmp_path / "colours")
@@ -178,18 +181,18 @@ def test_killed_anywhere_it_goes_on(tmp_path: Any) -> None:
     assert products.migrate(other, image_of).done
     products.drop_previous()
     assert answers(products) == possible[other.name == "newer"]
-    assert len(products._store.vector_sizes()) == 2
+    assert len(store_of(products).vector_sizes()) == 2
     products.close()
 
 
 def test_given_up_nothing_is_left_of_it(location: Any) -> None:
     products = made(location, "products", ColourEncoder())
-    before, vectors = answers(products), products._store.vector_sizes()
+    before, vectors = answers(products), store_of(products).vector_sizes()
     with pytest.raises(InputError, match="1 of 60 points cannot be embedded, the first: 7: there is no image file"):
         products.migrate(Newer(), lambda point, payload: "gone.png" if point == 7 else image_of(point, payload))
     assert answers(products) == before
     products.drop_previous()
-    assert products._store.vector_sizes() == vectors
+    assert store_of(products).vector_sizes() == vectors
     assert answers(products) == before
 
 
@@ -199,7 +202,7 @@ def test_points_without_a_picture_can_be_left_behind_and_seen_to_later(location:
         Newer(), lambda point, payload: {}[point] if point == 7 else image_of(point, payload), on_error="skip"
     )
     assert ([each.id for each in done.rejected], done.left, done.done) == ([7], 1, True)
-    assert "its image cannot be had: KeyError" in str(done.rejected[0])
+    assert "it cannot be read: KeyError" in str(done.rejected[0])
     assert 7 not in {hit.id for hit in products.search(picture(PICTURES[7]), limit=60)}
     assert products.migrate(Newer(), image_of).left == 0
     products.materialize("colour")

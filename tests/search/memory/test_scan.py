@@ -7,14 +7,15 @@ import pytest
 import torch
 from fakes import conditional_cosines, unit
 
-from crl_qdrant.projection.on_device import projection_of
+from crl_qdrant.projection.build import build_projection
+from crl_qdrant.projection.on_device import on_device
 from crl_qdrant.projection.options import PRESETS
 from crl_qdrant.search.memory import scan as module
 from crl_qdrant.search.memory.scan import Scan
 
 RNG = np.random.default_rng(11)
 TEXTS = unit(RNG.normal(size=(5, 8)))
-PROJECTION = projection_of(torch.tensor(TEXTS), PRESETS["paper"])
+PROJECTION = on_device(build_projection(TEXTS, PRESETS["paper"]))
 
 
 def query(row: np.ndarray) -> np.ndarray:

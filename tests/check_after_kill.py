@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import operations
 import pytest
+import random_operations as operations
+from failing_store import store_of
 from fakes import unit
-from operations import Expected, Operation
 from qdrant_client import models
+from random_operations import Expected, Operation
 
 from crl_qdrant import CriterionState, CRLCollection
 from crl_qdrant.collection.info import CriterionInfo
@@ -18,7 +19,7 @@ from crl_qdrant.criteria.manifest import Manifest
 EXACT = models.SearchParams(exact=True)
 
 
-def outcome(data: Path, expected: Expected, told: list[tuple[Operation, bool]]) -> Expected:
+def check_after_kill(data: Path, expected: Expected, told: list[tuple[Operation, bool]]) -> Expected:
     """What there is after a kill, when what was begun has been finished: checked against what was told."""
     for operation, done in told[:-1]:
         assert done
@@ -40,7 +41,7 @@ def outcome(data: Path, expected: Expected, told: list[tuple[Operation, bool]]) 
             assert (each.state, each.points, each.pending) == (CriterionState.MATERIALIZED, len(points), False)
             assert served[each.name] in [each_allowed.wanted.get(each.name) for each_allowed in allowed]
             check_criterion(products, each.name, served[each.name], points)
-        store = products._store
+        store = store_of(products)
         manifest = Manifest.read(store.metadata(), store.vector_sizes(), collection="products")
         assert {*store.vector_sizes()} == {"image", *(each.vector for each in manifest.criteria.values())}
         assert stored_points(products, allowed) == points
@@ -55,7 +56,7 @@ def stored_points(products: CRLCollection, allowed: list[Expected]) -> dict[int,
     """The generation of each point's embedding, which is the one that its payload tells, to the bit."""
     ids, rows = products.representations()
     assert len(ids) == len({*ids}) == products.count()
-    payloads = {record.id: record.payload for record in products._store.retrieve(ids)}
+    payloads = {record.id: record.payload for record in store_of(products).retrieve(ids)}
     points = {int(each): int((payloads[each] or {})["generation"]) for each in ids}
     assert np.array_equal(rows, np.array([operations.ROWS[points[int(each)], int(each)] for each in ids]))
     for each in {*points, *(each for one in allowed for each in one.points)}:
