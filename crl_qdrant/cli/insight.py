@@ -16,6 +16,7 @@ from crl_qdrant.cli.options import (
     Device,
     Location,
     open_collection,
+    Overwrite,
     say_if_pending,
 )
 from crl_qdrant.cli.output import print_json, print_table, say, warn
@@ -88,17 +89,21 @@ def _print_inspection(inspection: Inspection) -> None:
 def tag(
     name: Name,
     top: Annotated[int, typer.Option(min=1, help="How many words an item gets, at most.")] = 1,
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Items whose word has a lower score get no tag; 0 tags every item.")
+    ] = 0.5,
     field: Annotated[
-        str | None, typer.Option(help="Where below the payload key crl; without it, the criterion's name.")
+        str | None, typer.Option(help="The payload field to write to; without it, the criterion's name below crl.")
     ] = None,
+    overwrite: Overwrite = False,
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Write each item's words to its payload, for filters and facets. Stopped and run again, it goes on."""
+    """Write each item's words to its payload, for filters and facets. An interrupted run resumes."""
     with open_collection(collection, location, device) as products:
-        written = products.tag(name, top=top, field=field)
+        written = products.tag(name, top=top, min_score=min_score, field=field, overwrite=overwrite)
         say_if_pending(products, name, location)
     if as_json:
         print_json({"criterion": name, "written": written})

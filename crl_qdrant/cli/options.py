@@ -17,6 +17,7 @@ __all__ = [
     "Collection",
     "Device",
     "Location",
+    "Overwrite",
     "command_line",
     "describe_points",
     "is_incomplete",
@@ -37,6 +38,9 @@ Location = Annotated[
 Collection = Annotated[str, typer.Option(envvar="CRL_COLLECTION", help="The collection's name.")]
 Device = Annotated[str, typer.Option(envvar="CRL_DEVICE", help="auto, cpu, cuda or cuda:N.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Write to a field although it has values that crl-qdrant did not write.")
+]
 
 
 def open_collection(collection: str, location: str, device: str = "auto") -> CRLCollection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
@@ -191,6 +191,7 @@ class Manifest:
         following_lineages: its criteria by name.
         previous: the raw vectors before the last migration, while they are kept.
         left: named vectors of the criteria before the last migration, while they are kept.
+        fields: payload fields outside `crl` that tag, cluster or few_shot has written.
     """
 
     raw: RawVector
@@ -199,6 +200,7 @@ class Manifest:
     following_lineages: Mapping[str, Lineage] = field(default_factory=dict)
     previous: RawVector | None = None
     left: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
     @property
     def encoder(self) -> str | None:
@@ -236,6 +238,8 @@ class Manifest:
     def to_entry(self) -> dict[str, Any]:
         """The collection's own metadata entry; criteria have theirs."""
         head: dict[str, Any] = {"format": _FORMAT, "raw": asdict(self.raw), "left": list(self.left)}
+        if self.fields:
+            head["fields"] = list(self.fields)
         if self.following is not None:
             head["following"] = asdict(self.following)
         if self.previous is not None:
@@ -292,6 +296,7 @@ class Manifest:
             {} if following is None else _lineages(metadata, _NEXT_CRITERION, following.dimension),
             previous,
             _names(head["left"]),
+            tuple(_text(each) for each in _list(head.get("fields", []))),
         )
         others = [each for each in (following, previous) if each is not None]  # equal on the way back
         if raw.vector in (each.vector for each in others) or len({each.vector for each in others}) < len({*others}):
@@ -318,10 +323,14 @@ def _lineages(metadata: Mapping[str, Any], prefix: str, dimension: int) -> dict[
     return found
 
 
-def _names(values: Iterable[Any]) -> tuple[str, ...]:
-    if not isinstance(values, list):
-        raise ValueError(f"a list of named vectors is {values!r:.99}")
-    return tuple(_matching(_CRITERION_NAME, each) for each in values)
+def _names(values: Any) -> tuple[str, ...]:
+    return tuple(_matching(_CRITERION_NAME, each) for each in _list(values))
+
+
+def _list(values: Any) -> list[Any]:
+    if not isinstance(values, (list, tuple)):
+        raise ValueError(f"a list is {values!r:.99}")
+    return list(values)
 
 
 def _matching(pattern: re.Pattern[str], name: Any) -> str:
