@@ -18,7 +18,7 @@ from crl_qdrant.criteria.manifest import Manifest
 RNG = np.random.default_rng(6)
 ROWS = unit(RNG.normal(size=(30, 6)))
 TEXTS = unit(RNG.normal(size=(4, 6)))
-STYLE = Criterion("style", list("abcd"), embeddings=TEXTS)
+STYLE = Criterion("style", list("abcd"), embeddings=TEXTS, preset="default-0.1")
 CUT = Criterion("cut", list("abcd"), embeddings=TEXTS[::-1], preset="paper")
 
 
@@ -139,7 +139,7 @@ def stored() -> tuple[dict[str, Any], dict[str, int]]:
 
     products = CRLCollection.create("products", location=QdrantClient(":memory:"), dimension=6)
     products.add(range(30), embeddings=ROWS, payloads=[{"group": f"g{number % 2}"} for number in range(30)])
-    products.define(STYLE)
+    products.define(STYLE.with_options("default"))
     products.train_head("style", "group", out=2, hidden=2, epochs=1, validation=0.5)
     products.materialize("style")
     products.define(CUT)
