@@ -101,6 +101,7 @@ class AsyncCRLCollection:
     inspect = _in_thread(CRLCollection.inspect)
     tag = _in_thread(CRLCollection.tag)
     ablate = _in_thread(CRLCollection.ablate)
+    measure_composed = _in_thread(CRLCollection.measure_composed)
     migrate = _in_thread(CRLCollection.migrate)
     drop_previous = _in_thread(CRLCollection.drop_previous)
     optimize = _in_thread(CRLCollection.optimize)
