@@ -67,7 +67,9 @@ def stored_points(products: CRLCollection, allowed: list[Expected]) -> dict[int,
 def check_criterion(products: CRLCollection, name: str, version: int, points: dict[int, int]) -> None:
     """Every representation is of the version that searches go by, and they find what the paper's formula finds."""
     texts = operations.TEXTS[version]
-    assert np.allclose(products.criterion(name).embeddings, texts, atol=1e-6)
+    stored = products.criterion(name).embeddings
+    assert stored is not None
+    assert np.allclose(stored, texts, atol=1e-6)
     ids, rows = products.representations(name)
     assert {*ids} == {*points}
     embeddings = np.array([operations.ROWS[points[int(each)], int(each)] for each in ids], dtype=np.float64)

@@ -69,7 +69,8 @@ def picture(colour: str | tuple[int, int, int], size: tuple[int, int] = (8, 8)) 
 
 def unit(array: npt.ArrayLike) -> npt.NDArray[np.float64]:
     rows = np.asarray(array, dtype=np.float64)
-    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    scaled: npt.NDArray[np.float64] = rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    return scaled
 
 
 def conditional_cosines(images: npt.ArrayLike, texts: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from crl_qdrant.common.arguments import finite_number, whole_number
 from crl_qdrant.errors import CriterionError
 
 __all__ = ["PRESETS", "Center", "Directions", "Options", "Suppress"]
@@ -57,14 +58,10 @@ class Options:
         if self.center not in ("none", "text", "both"):
             raise CriterionError(f'center is "none", "text" or "both", got {self.center!r}')
         for name, least, most in (("sharpen", 0.0, 100.0), ("weighting", -2.0, 2.0)):
-            value = _number(name, getattr(self, name))
-            if not least <= value <= most:
-                raise CriterionError(f"{name} must be from {least:g} to {most:g}, got {value!r}")
+            value = finite_number(name, getattr(self, name), least=least, most=most, error=CriterionError)
             object.__setattr__(self, name, value)
         for name in ("blend", "energy"):
-            value = _number(name, getattr(self, name))
-            if not 0.0 < value <= 1.0:
-                raise CriterionError(f"{name} must be above 0 and at most 1, got {value!r}")
+            value = finite_number(name, getattr(self, name), above=0.0, most=1.0, error=CriterionError)
             object.__setattr__(self, name, value)
         for name, optional in (("rank", True), ("suppress_rank", False)):
             object.__setattr__(self, name, _directions(name, getattr(self, name), optional))
@@ -100,19 +97,12 @@ def check_names(names: Iterable[str]) -> None:
             raise CriterionError(f"there is no option {name!r}; there are {', '.join(known)}")
 
 
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise CriterionError(f"{name} must be a number, got {value!r}") from error
-
-
 def _directions(name: str, value: Any, optional: bool) -> Any:
     if value == "knee" or (optional and value is None):
         return value
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise CriterionError(f'{name} must be a whole number above 0 or "knee", got {value!r}')
-    return int(value)
+    if isinstance(value, str):
+        raise CriterionError(f'`{name}` must be a whole number or "knee", got {value!r}')
+    return whole_number(name, value, least=1, error=CriterionError)
 
 
 def _names(suppress: Any) -> tuple[str, ...] | Literal["others"]:

@@ -118,7 +118,7 @@ def test_a_call_that_cannot_be_right_stores_nothing(products: CRLCollection, arg
         ({"embedding": np.ones(5)}, EmbeddingError, r"shape \[4\], got \[5\]"),
         ({"embedding": np.ones((1, 4))}, EmbeddingError, r"shape \[4\], got \[1, 4\]"),
         ({"text": "red", "criterion": "fabric"}, NotFoundError, "no criterion 'fabric'; there are: colour"),
-        ({"text": "red", "limit": 0}, InputError, "limit must be a whole number and at least 1, got 0"),
+        ({"text": "red", "limit": 0}, InputError, "`limit` must be at least 1, got 0"),
         ({"text": "red", "limit": -3}, InputError, "limit"),
         ({"text": "red", "limit": 2.5}, InputError, "limit"),
         ({"text": "red", "query_filter": {"must": []}}, InputError, r"models\.Filter, got dict"),
@@ -255,7 +255,7 @@ def test_one_odd_item_costs_no_other(products: CRLCollection, tmp_path: Path) ->
     report = products.ingest(iter(items))
     assert report.written == 2
     assert [each.id for each in report.rejected] == [11, 12, 13, 14, 15, "sku", 16]
-    assert str(report.rejected[5]).startswith("SKU-1: a point's id is")
+    assert str(report.rejected[5]).startswith("SKU-1: a point's id must be")
     assert products.ingest(iter(items)).unchanged == 2
     (record,) = store_of(products).retrieve([17])
     assert record.payload is not None
@@ -437,7 +437,7 @@ def test_what_is_as_good_as_a_list_or_a_number(products: CRLCollection) -> None:
 def test_other_arguments_that_cannot_be(products: CRLCollection, location: Any) -> None:
     with pytest.raises(InputError, match="takes a Query object"):
         products.explain_plan("colour")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="sample must be"):
+    with pytest.raises(InputError, match="`sample` must be"):
         products.estimate_recall("colour", sample=0)
     with pytest.raises(NotFoundError):
         products.estimate_recall("cut")
@@ -459,7 +459,7 @@ def test_numbers_that_no_store_has(products: CRLCollection) -> None:
     report = products.add([10, 11, 12], embeddings=np.eye(4)[:3], payloads=payloads)
     assert (report.written, [each.id for each in report.rejected]) == (1, [10, 11])
     for wrong in (np.array([1]), np.array(1.0)):
-        with pytest.raises(InputError, match="a point's id is an integer"):
+        with pytest.raises(InputError, match="a point's id must be an integer"):
             products.delete([wrong])
 
 
@@ -488,5 +488,5 @@ def test_a_field_that_would_take_anothers_place(products: CRLCollection) -> None
         products.cluster(None, 2, field="crl")
     products.cluster(None, 2, field="shop.group")
     assert {hit.payload["brand"] for hit in products.search(like=10, limit=5) if hit.payload and "brand" in hit.payload}
-    with pytest.raises(InputError, match="seed must be a whole number and at least 0 and at most"):
+    with pytest.raises(InputError, match="`seed` must be from 0 to"):
         products.cluster(None, 2, seed=5_000_000_000)

@@ -502,7 +502,7 @@ def test_search_params_reach_the_engine(indexed: Shop) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"like": 1, "offset": -1}, "offset must be a whole number and at least 0"),
+        ({"like": 1, "offset": -1}, "`offset` must be at least 0"),
         ({"like": 1, "oversample": 0}, "oversample"),
         ({"like": 1, "diversity": 1.0}, "diversity must be at least 0 and below 1"),
         ({"like": 1, "criterion_weight": -1}, "criterion_weight"),
@@ -514,7 +514,7 @@ def test_search_params_reach_the_engine(indexed: Shop) -> None:
         ({"like": 1, "modifier": []}, "modifier is a text"),
         ({"like": 1, "modifier": "x", "criterion": {"cut": 1, "fabric": 1}}, "one criterion or none"),
         ({"images": []}, "images is a list with at least one entry"),
-        ({"images": "a.jpg"}, "images is a list"),
+        ({"images": "a.jpg"}, "`images` must be a list"),
         ({"like": 1, "unlike": []}, "unlike is a list"),
     ],
 )
@@ -601,9 +601,9 @@ def test_rerank_takes_what_search_takes(half: Shop) -> None:
     spread = products.rerank(None, ids, embedding=ROWS[3], criterion="cut", diversity=0.9)
     assert {hit.id for hit in spread} == set(ids)
     assert [hit.id for hit in spread] != [hit.id for hit in best]
-    with pytest.raises(InputError, match="limit must be a whole number and at least 1"):
+    with pytest.raises(InputError, match="`limit` must be at least 1"):
         products.rerank(None, ids, embedding=ROWS[3], limit=0)
-    with pytest.raises(InputError, match="candidates is a list"):
+    with pytest.raises(InputError, match="`candidates` must be a list"):
         products.rerank(None, None, embedding=ROWS[3])  # type: ignore[arg-type]
 
 
@@ -619,7 +619,7 @@ def test_pages_neither_overlap_nor_leave_out(half: Shop, options: dict[str, Any]
 def test_a_batch_may_be_a_generator(half: Shop) -> None:
     queries = [Query(embedding=ROWS[n], criterion="cut") for n in range(3)]
     assert half.products.search_batch(each for each in queries) == half.products.search_batch(queries)
-    with pytest.raises(InputError, match="queries is a list"):
+    with pytest.raises(InputError, match="`queries` must be a list"):
         half.products.search_batch(None)  # type: ignore[arg-type]
 
 
@@ -653,7 +653,7 @@ def test_groups_are_of_equal_values_and_no_others(tmp_path: Any) -> None:
         hits = products.search(embedding=ROWS[0], limit=20, group_by=key)
         assert sorted(map(repr, (hit.group for hit in hits)))[:3] == sorted(["'1'", "'[1]'", "1"])[:3]
         assert len(hits) == 7
-    with pytest.raises(InputError, match="a field's name is like brand"):
+    with pytest.raises(InputError, match="a field's name must be like brand"):
         products.search(embedding=ROWS[0], group_by="list[].kind")
 
 
