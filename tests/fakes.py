@@ -84,11 +84,13 @@ def by_words(
     texts: npt.ArrayLike,
     *,
     center: bool = True,
-    sharpen: float = 0.5,
+    sharpen: float | str = "auto",
     blend: float = 0.5,
     weighting: float = 1.0,
 ) -> npt.NDArray[np.float64]:
     """Conditional representations as docs/criteria.md says of the options, by words: float64, unit rows.
+
+    The defaults are those of a collection with fewer than 256 images.
 
     [N, K] for the similarities or the sharpened form, [N, 2K] for both.
     """
@@ -100,7 +102,8 @@ def by_words(
     rows = unit(images) @ v[keep].T @ np.diag(s[keep] ** weighting) @ u[:, keep].T
     if not sharpen:
         return unit(rows)
-    sharp = unit(np.exp(rows / rows.std(axis=1, keepdims=True) / sharpen))
+    temperature = np.sqrt(np.log(len(basis)) / np.log(123)) if sharpen == "auto" else float(sharpen)
+    sharp = unit(np.exp(rows / rows.std(axis=1, keepdims=True) / temperature))
     return sharp if blend == 1 else np.concatenate([np.sqrt(1 - blend) * unit(rows), np.sqrt(blend) * sharp], axis=1)
 
 

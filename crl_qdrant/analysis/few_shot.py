@@ -132,7 +132,8 @@ def _features(space: Space, rows: Float32Array) -> Float32Array:
     The values of unit rows are so small that the classifier's penalty would keep it from using them.
     """
     projection = None if space.stored is None else space.stored.projection
-    if projection is not None and projection.head is None and not projection.sharpen:
+    plain = projection is not None and not (projection.sharpen or projection.rest or projection.head)
+    if projection is not None and plain:
         # R itself, not R rotated: a row's mean and deviation are those over the words
         rows = projection.by_words(rows).reshape(len(rows), -1)
     return rescale(rows, "code")

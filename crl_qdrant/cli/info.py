@@ -29,6 +29,8 @@ def info(location: Location = "./data", collection: Collection = "products", as_
     for each in content.criteria:
         points = describe_points(each, content.points)
         say(f"  {each.name}: {len(each.words)} words, {each.rank} dimensions, {each.status}, {points}")
+        if each.advice:
+            say(f"    {each.advice}")
     for each in content.criteria:
         if is_incomplete(each, content.points):
             command = command_line("materialize", each.name, location=location, collection=collection)

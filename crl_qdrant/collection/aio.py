@@ -104,6 +104,7 @@ class AsyncCRLCollection:
     measure_composed = _in_thread(CRLCollection.measure_composed)
     migrate = _in_thread(CRLCollection.migrate)
     drop_previous = _in_thread(CRLCollection.drop_previous)
+    ids_of_keys = _in_thread(CRLCollection.ids_of_keys)
     optimize = _in_thread(CRLCollection.optimize)
     refresh = _in_thread(CRLCollection.refresh)
     representations = _in_thread(CRLCollection.representations)

@@ -157,7 +157,8 @@ def test_suppressing_all_others_follows_them(products: CRLCollection) -> None:
     purified = ROWS - ROWS @ away.T @ away
     basis = NEW - NEW.mean(axis=0)
     similar = unit(purified @ basis.T)
-    sharp = unit(np.exp(similar / similar.std(axis=1, keepdims=True) / 0.5))
+    temperature = np.sqrt(np.log(5) / np.log(123))
+    sharp = unit(np.exp(similar / similar.std(axis=1, keepdims=True) / temperature))
     best = np.sort(0.5 * similar @ similar[0] + 0.5 * sharp @ sharp[0])[::-1][:8]
     assert scores(products, "cut") == pytest.approx(best, abs=2e-3)
     products.materialize("cut")
