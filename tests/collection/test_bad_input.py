@@ -95,7 +95,7 @@ def test_bad_embeddings_are_reported_row_by_row(location: Any) -> None:
         ({"ids": [3, 4], "embeddings": np.ones((1, 4))}, "2 entries, got 1 rows"),
         ({"ids": [3], "embeddings": np.ones(4)}, r"two dimensions \[N, d\], got shape \[4\]"),
         ({"ids": [3], "embeddings": [["a", "b", "c", "d"]]}, "array of numbers"),
-        ({"ids": [3], "images": [picture("red")], "on_error": "ignore"}, 'on_error is "skip" or "raise"'),
+        ({"ids": [3], "images": [picture("red")], "on_error": "ignore"}, '`on_error` must be "skip" or "raise"'),
     ],
 )
 def test_a_call_that_cannot_be_right_stores_nothing(products: CRLCollection, arguments: dict, complaint: str) -> None:
@@ -260,7 +260,7 @@ def test_one_odd_item_costs_no_other(products: CRLCollection, tmp_path: Path) ->
     (record,) = store_of(products).retrieve([17])
     assert record.payload is not None
     assert (record.payload["n"], record.payload["x"]) == (3, None)
-    with pytest.raises(InputError, match="takes Item objects, got dict"):
+    with pytest.raises(InputError, match="must be Item objects, got dict"):
         products.ingest([{"id": 1}])  # type: ignore[list-item]
 
 

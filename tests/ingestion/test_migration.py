@@ -153,6 +153,7 @@ def test_writes_of_other_threads_wait_and_go_on(location: Any) -> None:
     assert products.count() == len(products.search(picture("blue"), limit=100)) == 90
 
 
+@pytest.mark.slow
 def test_killed_anywhere_it_goes_on(tmp_path: Any) -> None:
     possible = []
     for name, encoder in (("colours", ColourEncoder()), ("newer", Newer())):
