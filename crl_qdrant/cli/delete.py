@@ -19,11 +19,9 @@ def delete(
     as_json: AsJson = False,
 ) -> None:
     """Remove items; those that are not there are no error."""
-    from crl_qdrant import id_of_key
-
     with open_collection(collection, location) as products:
         before = products.count()
-        products.delete([id_of_key(key) for key in keys])
+        products.delete(products.ids_of_keys(keys))
         deleted = before - products.count()
     if as_json:
         print_json({"deleted": deleted})

@@ -11,6 +11,7 @@ import typer
 
 from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection
 from crl_qdrant.cli.output import print_json, say, warn
+from crl_qdrant.common.images import path_below
 from crl_qdrant.common.points import at_path
 from crl_qdrant.errors import InputError
 
@@ -37,7 +38,7 @@ def migrate(
         name = at_path(dict(payload), image_field)
         if name is None:
             raise InputError(f"it has no payload field {image_field!r}")
-        return images / str(name)
+        return path_below(images, str(name))
 
     with open_collection(collection, location, device) as products:
         found = products.migrate(

@@ -216,6 +216,7 @@ def test_help_and_version(crl: Run) -> None:
     assert crl("--version")[1].count(".") == 2
 
 
+@pytest.mark.slow
 def test_a_bar_in_a_terminal_and_silence_in_a_pipe(catalog: Path) -> None:
     command = [sys.executable, "-m", "crl_qdrant.cli", "ingest", "catalog.csv", "--images", "photos"]
     command += ["--id-column", "sku", "--encoder", "demo", "--device", "cpu"]
