@@ -353,7 +353,7 @@ class Analysis(Content):
             progress: a bar on the terminal; None: where there is a terminal.
 
         Returns:
-            mAP of the held-out items by the raw embeddings, by the criterion and with the head, and figures of training.
+            mAP of the held-out items by the raw embeddings, by the criterion and with the head, and more.
 
         Raises:
             NotFoundError: if there is no such criterion, or no point for one of the ids.

@@ -117,8 +117,8 @@ def test_bad_input(location: Any) -> None:
     for options, complaint in (
         ({"k": 1}, "`k` must be at least 2, got 1"),
         ({"k": 61}, "grouping needs at least 61 different items, and there are "),
-        ({"field": "a..b"}, "field is a name of letters"),
-        ({"field": "crl_source"}, "field is a name of letters"),
+        ({"field": "a..b"}, "a field's name must be"),
+        ({"field": "crl_source"}, "`field` must be another name"),
         ({"sample": 3}, "sample"),
         ({"seed": -1}, "seed"),
     ):

@@ -209,7 +209,7 @@ def test_bad_input(location: Any) -> None:
     ):
         with pytest.raises(InputError, match=complaint):
             products.few_shot("kind", given)
-    with pytest.raises(InputError, match="a field's name is like"):
+    with pytest.raises(InputError, match="a field's name must be like"):
         products.few_shot("kind", examples(1), field="kind[]")
     with pytest.raises(NotFoundError, match=r"1 of 2 labelled points are not there .* the first: 99"):
         products.few_shot("kind", {1: "a", 99: "b"})
