@@ -262,12 +262,9 @@ class Migrator:
         for name, criterion in embedded.items():
             vector = free_vector(name, taken)
             taken.add(vector)
-            if (
-                name in known
-                and known[name].criterion.options == criterion.options
-                and known[name].criterion.same_words(criterion)
-            ):
-                lineages[name] = Lineage(replace(known[name], vector=vector))  # with its head
+            old = known.get(name)
+            if old is not None and old.criterion.options == criterion.options and old.criterion.same_words(criterion):
+                lineages[name] = Lineage(replace(old, vector=vector))  # with its head
             else:
                 lineages[name] = Lineage(version_of(criterion, embedded, self._store, self._raw, vector))
             entries |= lineages[name].to_entry(following=True)
