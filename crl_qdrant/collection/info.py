@@ -69,7 +69,7 @@ class CriterionInfo:
             "change pending": self.pending,
             "outdated": self.outdated,
             "trained head": self.head,
-            "defined before there were images": self.awaits_images,
+            "not fitted to images": self.awaits_images,
             f"{self.lacking} points lack it": self.lacking,
         }
         return ", ".join([self.state.value, *(remark for remark, holds in remarks.items() if holds)])
@@ -121,7 +121,7 @@ def _criterion_info(lineage: Lineage, store: Store, manifest: Manifest, can_be_f
 def _advice(version: StoredCriterion, has_enough_images: bool) -> str:
     command = f"crl-qdrant criteria add {shlex.quote(version.criterion.name)}"
     if version.projection.awaits_images and has_enough_images:
-        return f"fit it to the images that have come since: {command}"
+        return f"it was defined before there were images; define it again: {command}"
     if version.projection.form == 1 and version.criterion.options == PRESETS["default-0.1"]:
         return f"it has the default of version 0.1, and there is a better one: {command} --preset default"
     return ""
