@@ -1,4 +1,4 @@
-"""`crl-qdrant criteria inspect`, `tag` and `ablate`: what a criterion does on a collection."""
+"""`crl-qdrant criteria inspect`, `tag` and `ablate`: a criterion on a collection."""
 
 from __future__ import annotations
 

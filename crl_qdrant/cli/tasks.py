@@ -1,4 +1,4 @@
-"""`crl-qdrant cluster`, `few-shot` and `train-head`: what is done with a collection beside searching it."""
+"""`crl-qdrant cluster`, `few-shot` and `train-head`: tasks beside search."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def train_head(
 
 
 def _labels(source: str) -> str | dict[PointId, str]:
-    """The name of a payload field, or what a CSV file says."""
+    """The name of a payload field, or the labels in a CSV file."""
     from crl_qdrant import id_of_key
 
     path = Path(source)
