@@ -15,7 +15,7 @@ from crl_qdrant.errors import FilterError, InputError
 if TYPE_CHECKING:
     from qdrant_client import models
 
-__all__ = ["LARGEST_SEED", "checked_filter", "finite_number", "listed", "quoted", "whole_number"]
+__all__ = ["LARGEST_SEED", "checked_filter", "finite_number", "is_scalar", "listed", "quoted", "whole_number"]
 
 
 LARGEST_SEED: Final = 2**32 - 1
@@ -107,9 +107,14 @@ def listed(name: str, values: Any) -> list[Any]:
     Raises:
         InputError: if `values` is not iterable, or is a text or a mapping.
     """
-    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable) or is_scalar(values):
         raise InputError(f"{quoted(name)} must be a list, got {values!r:.80}")
     return list(values)
+
+
+def is_scalar(values: Any) -> bool:
+    """Whether it is an array of one number without a dimension: it looks iterable, and is not."""
+    return getattr(values, "shape", None) == ()
 
 
 def checked_filter(query_filter: Any) -> models.Filter | None:
