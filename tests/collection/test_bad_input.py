@@ -160,7 +160,7 @@ def test_creating_needs_an_encoder_or_a_dimension(tmp_path: Path, encoder: Colou
         ({"dimension": 70_000}, "at most 65536"),
         ({"dimension": "512"}, "whole number"),
         ({"encoder": encoder, "dimension": 7}, "gives 4 dimensions, not 7"),
-        ({"dimension": 3, "location": ""}, "location is a directory"),
+        ({"dimension": 3, "location": ""}, "`location` must be a directory"),
     ):
         with pytest.raises(InputError, match=complaint):
             CRLCollection.create("products", **{"location": tmp_path, **arguments})
