@@ -15,9 +15,9 @@ from crl_qdrant.analysis.labels import Label
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.extras import needed
 from crl_qdrant.common.points import Payload, PointId
+from crl_qdrant.criteria.space import Space
 from crl_qdrant.errors import InputError
 from crl_qdrant.ingestion.items import PROBABILITY
-from crl_qdrant.search.space import Space
 
 __all__ = ["FewShot", "few_shot"]
 
@@ -88,7 +88,7 @@ def few_shot(
         model = LogisticRegression(max_iter=1000).fit(train, codes)
     found = np.asarray(model.predict_proba(rest) if len(rest) else np.empty((0, len(classes))), dtype=np.float64)
     return FewShot(
-        None if space.stored is None else space.name,
+        None if space.projection is None else space.name,
         dict(examples),
         list(ids),
         [classes[at] for at in found.argmax(axis=1)],
@@ -105,7 +105,7 @@ def _features(space: Space, embeddings: Float32Array) -> Float32Array:
     from crl_qdrant.evaluation.few_shot import rescale
 
     rows = space.represent(embeddings)
-    projection = None if space.stored is None else space.stored.projection
+    projection = space.projection
     if projection is not None and projection.head is None and not projection.sharpen:
         # R itself, not R rotated: a row's mean and deviation are those over the words
         rows = projection.by_words(rows).reshape(len(rows), -1)

@@ -47,7 +47,8 @@ def tag(
     average = resident.sample()
     if not len(average):
         return 0
-    space, words = WordSpace(stored, average), stored.criterion.words
+    words = stored.criterion.words
+    space = WordSpace(stored.projection, words, average)
     total, written = store.count(query_filter), 0
     for ids, embeddings in store.scroll(
         vector=criteria.manifest.raw.vector, query_filter=query_filter, batch_size=batch_size

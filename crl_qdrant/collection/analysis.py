@@ -14,7 +14,6 @@ from crl_qdrant.analysis.labels import labelled_points, Labels
 from crl_qdrant.analysis.tagging import tag
 from crl_qdrant.collection.content import Content
 from crl_qdrant.common.progress import progress_bar
-from crl_qdrant.search.space import Space
 from crl_qdrant.stores import WithPayload
 
 __all__ = ["Analysis"]
@@ -162,7 +161,7 @@ class Analysis(Content):
             MissingPackageError: scikit-learn is not installed.
             StoreError: the store refused.
         """
-        field, space = checked_field(field), Space.of(self._criteria, criterion)
+        field, space = checked_field(field), self._criteria.space(criterion)
         ids, embeddings = self.representations(query_filter=query_filter)
         found = cluster(space, ids, embeddings, k, seed=seed, sample=sample)
         if field is not None:
@@ -197,7 +196,7 @@ class Analysis(Content):
             MissingPackageError: scikit-learn is not installed.
             StoreError: the store refused.
         """
-        field, space = checked_field(field), Space.of(self._criteria, criterion)
+        field, space = checked_field(field), self._criteria.space(criterion)
         known, embeddings = labelled_points(self._store, self._resident, examples, query_filter)
         ids, rows = self.representations(query_filter=query_filter)
         rest = [at for at, point in enumerate(ids) if point not in known]

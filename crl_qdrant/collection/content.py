@@ -179,7 +179,7 @@ class Content(Core):
         pages: list[Float32Array] = []
         for page_ids, rows in self._store.scroll(vector=vector, query_filter=query_filter):
             ids += page_ids
-            pages.append(rows if stored is None or named else self._criteria.projector.project(stored, rows))
+            pages.append(rows if stored is None or named else self._criteria.projector.project(stored.projection, rows))
         width = self._manifest.dimension if stored is None else stored.rank
         return ids, np.concatenate(pages) if pages else np.empty((0, width), dtype=np.float32)
 

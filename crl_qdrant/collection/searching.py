@@ -16,7 +16,6 @@ from crl_qdrant.common.points import point_id
 from crl_qdrant.errors import InputError
 from crl_qdrant.search.query import Query
 from crl_qdrant.search.results import Hit, Hits, Plan
-from crl_qdrant.search.space import Space
 from crl_qdrant.stores import WithPayload
 
 __all__ = ["Searching"]
@@ -36,17 +35,20 @@ class Searching(Core):
         unlike: Sequence[Any] | None = None,
         criterion: str | Mapping[str, float] | None = None,
         modifier: str | Sequence[str] | None = None,
-        criterion_weight: float = 10.0,
+        criterion_weight: float | None = None,
+        scoring: str = "standardized",
         limit: int = 10,
         offset: int = 0,
         query_filter: models.Filter | None = None,
         with_payload: WithPayload = True,
         score_threshold: float | None = None,
+        min_closeness: float | None = None,
         strategy: str = "auto",
         oversample: int = 10,
         search_params: models.SearchParams | None = None,
         group_by: str | None = None,
         diversity: float = 0.0,
+        expand: int = 0,
         explain: bool = False,
     ) -> Hits:
         """The points most like the query: overall, in the respect of a criterion, or of several.
@@ -101,16 +103,19 @@ class Searching(Core):
             criterion=criterion,
             modifier=modifier,
             criterion_weight=criterion_weight,
+            scoring=scoring,
             limit=limit,
             offset=offset,
             query_filter=query_filter,
             with_payload=with_payload,
             score_threshold=score_threshold,
+            min_closeness=min_closeness,
             strategy=strategy,
             oversample=oversample,
             search_params=search_params,
             group_by=group_by,
             diversity=diversity,
+            expand=expand,
             explain=explain,
         )
         return self._searcher.run(query)
@@ -200,7 +205,7 @@ class Searching(Core):
             NotFoundError: no such criterion.
             InputError: the exact answer cannot be had: the criterion is not materialised and the scan does not fit.
         """
-        space = Space.of(self._criteria, criterion)
+        space = self._criteria.space(criterion)
         exactly = models.SearchParams(exact=True)
         rows = self._resident.sample()[: whole_number("sample", sample, least=1)]
         rows = rows[space.represent(rows).any(axis=1)]  # what has no part in the words has no nearest point

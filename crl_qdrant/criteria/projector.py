@@ -11,6 +11,7 @@ from qdrant_client import models
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.criteria.manifest import StoredCriterion
+from crl_qdrant.projection.stored import StoredProjection
 from crl_qdrant.stores import Store
 
 if TYPE_CHECKING:
@@ -32,9 +33,8 @@ class Projector:
         self._device = device
         self._projections: dict[str, Projection] = {}  # by the stored projection's key
 
-    def projection(self, stored: StoredCriterion) -> Projection:
-        """A criterion's projection on the device."""
-        kept = stored.projection
+    def on_device(self, kept: StoredProjection) -> Projection:
+        """A projection on the device."""
         if kept.key not in self._projections:
             import torch
 
@@ -47,16 +47,16 @@ class Projector:
             self._projections[kept.key] = made.to(choose_device(self._device))
         return self._projections[kept.key]
 
-    def project(self, stored: StoredCriterion, embeddings: Float32Array) -> Float32Array:
+    def project(self, kept: StoredProjection, embeddings: Float32Array) -> Float32Array:
         """Conditional representations [N, r] of unit embeddings [N, d], unit rows; zeros where there is none."""
         # a few rows are quickest in NumPy: waking a GPU, or torch's threads, takes longer than an engine's search
         if len(embeddings) <= _FEW_ROWS:
-            return stored.projection.represent(embeddings)
+            return kept.represent(embeddings)
         import torch
 
         from crl_qdrant.projection.on_device import conditional_representation
 
-        projection = self.projection(stored)
+        projection = self.on_device(kept)
         rows = torch.from_numpy(embeddings).to(projection.matrix.device)
         return np.asarray(conditional_representation(rows, projection).cpu().numpy())
 
@@ -87,7 +87,7 @@ def fill_vectors(
     wanted = lacking(*(each.vector for each in left), having=raw_vector)
     total, written = store.count(wanted), 0
     for ids, embeddings in store.scroll(vector=raw_vector, query_filter=wanted, batch_size=batch_size):
-        store.update_vectors(ids, {each.vector: projector.project(each, embeddings) for each in left})
+        store.update_vectors(ids, {each.vector: projector.project(each.projection, embeddings) for each in left})
         written += len(ids)
         advance(len(ids), total)
     return written

@@ -20,11 +20,9 @@ def edge_request(query: VectorQuery) -> edge.QueryRequest:
     """
     return edge.QueryRequest(
         limit=query.limit,
-        offset=query.offset,
         query=nearest(query.vector, query.using),
         filter=edge_filter(query.query_filter),
         with_payload=selector(query.with_payload),
-        score_threshold=query.score_threshold,
         params=None if query.params is None else _params(query.params),
     )
 
