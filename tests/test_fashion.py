@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from fakes import by_words, conditional_cosines
 
 from crl_qdrant import Criterion, CRLCollection
-from crl_qdrant.evaluation.metrics import mean_average_precision
+from crl_qdrant.analysis.metrics import mean_average_precision
 
 
 @pytest.fixture
@@ -80,7 +79,7 @@ def test_conditional_search_beats_plain_search(products: CRLCollection, fashion:
 
     def precision(criterion: str | None) -> float:
         ids, rows = products.representations(criterion)
-        return mean_average_precision(torch.from_numpy(rows), [labels[each] for each in ids])
+        return mean_average_precision(rows, [labels[each] for each in ids])
 
     plain, paper = precision(None), precision("baseColour")
     products.define("baseColour", preset="default")
@@ -99,7 +98,7 @@ def test_the_default_beats_the_papers_form(fashion: dict[str, Any]) -> None:
             for name, words in fashion["words"].items():
                 products.define(Criterion(name, words, embeddings=fashion["texts"][name], preset=preset))
                 ids, rows = products.representations(name)
-                precisions.append(mean_average_precision(torch.from_numpy(rows), [labels[name][each] for each in ids]))
+                precisions.append(mean_average_precision(rows, [labels[name][each] for each in ids]))
             means[preset] = float(np.mean(precisions))
     # 9 points on the mean of the five criteria, as docs/ablation.md has it
     assert means["default"] >= means["paper"] + 0.05
@@ -108,7 +107,7 @@ def test_the_default_beats_the_papers_form(fashion: dict[str, Any]) -> None:
 def test_the_command_line_takes_the_photos_with_the_demo_encoder(fashion: dict[str, Any], tmp_path: Path) -> None:
     folder = fashion["directory"]
     arguments = ["ingest", str(folder / "catalog.csv"), "--images", str(folder / "images"), "--id-column", "id"]
-    command = [sys.executable, "-m", "crl_qdrant.cli.app", *arguments, "--encoder", "demo", "--location", str(tmp_path)]
+    command = [sys.executable, "-m", "crl_qdrant.cli", *arguments, "--encoder", "demo", "--location", str(tmp_path)]
     done = run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "1000 written, 0 unchanged, 0 rejected\n", done.stderr
     with CRLCollection.open("products", location=tmp_path) as products:

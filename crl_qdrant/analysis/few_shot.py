@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crl_qdrant.analysis.labels import Label
+from crl_qdrant.analysis.scaling import rescale
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.extras import needed
 from crl_qdrant.common.points import Payload, PointId
@@ -102,8 +103,6 @@ def _features(space: Space, embeddings: Float32Array) -> Float32Array:
 
     Rows of unit length have values so small that the classifier's penalty would keep it from using them.
     """
-    from crl_qdrant.evaluation.few_shot import rescale
-
     rows = space.represent(embeddings)
     projection = space.projection
     if projection is not None and projection.head is None and not projection.sharpen:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.projection.build import leading_directions
 
 __all__ = ["LEADING", "Overlap", "common_share", "effective_rank", "overlap"]
 
@@ -52,13 +53,9 @@ def common_share(texts: Float32Array) -> float:
 
 def overlap(ours: Float32Array, theirs: Float32Array) -> Overlap:
     """How much the leading directions of two criteria's centred words [K, d] overlap; each has up to `LEADING`."""
-    import torch
-
-    from crl_qdrant.projection.on_device import leading_directions
-
-    first, second = (leading_directions([torch.tensor(texts)], LEADING) for texts in (ours, theirs))
+    first, second = (leading_directions([texts], LEADING) for texts in (ours, theirs))
     # both have orthonormal rows, so these are the cosines of the principal angles; rounding may take one above 1
-    cosines = torch.linalg.svdvals(first @ second.T).clamp(max=1.0)
+    cosines = np.linalg.svd(first @ second.T, compute_uv=False).clip(max=1.0)
     if not len(cosines):
         return Overlap(0.0, 0.0)
-    return Overlap(float(cosines.square().mean()), float(cosines.max()))
+    return Overlap(float(np.square(cosines).mean()), float(cosines.max()))

@@ -1,4 +1,4 @@
-"""A head for one criterion, trained on a shop's own labels and held against going without."""
+"""A head for one criterion, trained on a shop's own labels and compared with the criterion without it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crl_qdrant.analysis.labels import Label
+from crl_qdrant.analysis.metrics import label_codes, mean_average_precision
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.criteria.manifest import StoredCriterion
@@ -21,7 +22,7 @@ from crl_qdrant.projection.stored_head import StoredHead
 if TYPE_CHECKING:
     import torch
 
-    from crl_qdrant.projection.training import TripletSettings
+    from crl_qdrant.projection.triplets import TripletSettings
 
 __all__ = ["HeadReport", "train_head"]
 
@@ -30,21 +31,21 @@ _FEWEST_OF_A_LABEL: Final = 4  # a pair to train on and a pair to validate with
 
 @dataclass(frozen=True, slots=True)
 class HeadReport:
-    """What training a head came to.
+    """Outcome of training a head.
 
     Attributes:
         criterion: its name.
-        labels: how many different labels there are.
-        trained_on: items it was trained on.
-        validated_on: items it was not trained on, by which it was measured.
-        raw: leave-one-out mAP of those by the raw embeddings, in [0, 1].
+        labels: number of different labels.
+        trained_on: number of items it was trained on.
+        validated_on: number of items held out to measure it.
+        raw: leave-one-out mAP of the held-out items by the raw embeddings, in [0, 1].
         training_free: the same by the criterion without a head.
-        head: the same with it. The best epoch is chosen by this figure, so it is a little too good.
-        kept: whether the criterion has the head now: it does where that is better than going without.
-        out: dimensions of its output, and of the criterion's named vector from then on.
-        epochs: how many were trained.
-        best_epoch: which one was kept.
-        seconds: how long it took.
+        head: the same with the head. The best epoch is chosen by this figure, so it is slightly optimistic.
+        kept: whether the criterion now has the head, because it is better than no head.
+        out: dimensions of its output, and so of the criterion's next named vector.
+        epochs: number of epochs trained.
+        best_epoch: the epoch that was kept.
+        seconds: duration.
     """
 
     criterion: str
@@ -71,35 +72,33 @@ def train_head(
     device: torch.device,
     advance: Advance,
 ) -> tuple[StoredHead, HeadReport]:
-    """A head and its report; `CRLCollection.train_head` says more.
+    """Train a head and report on it, see `CRLCollection.train_head`.
 
     Args:
-        version: of the criterion; a head that it has is not looked at.
+        version: of the criterion; a head that it already has is not used.
         embeddings: [N, d], unit rows.
         labels: N labels.
         settings: of the training.
         validation: share of the items to measure by, in (0, 1).
         device: where to train.
-        advance: moves the progress bar on, by epochs.
+        advance: moves the progress bar.
 
     Raises:
-        InputError: fewer than two labels with four items, or a share that cannot be.
+        InputError: if fewer than two labels have four items, or the share is not in (0, 1).
     """
     import torch
 
     from crl_qdrant.common.device import one_thread
-    from crl_qdrant.evaluation.metrics import mean_average_precision
     from crl_qdrant.projection.training import train_heads
 
     started = time.perf_counter()
-    numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}
-    codes = np.array([numbers[label] for label in labels])
+    codes = label_codes(labels)
     train, held_out = _split(codes, labels, validation, settings.seed)
     rows = torch.from_numpy(version.projection.conditional(embeddings)).to(device)
     values = codes[held_out].tolist()
 
     def precision(representations: torch.Tensor) -> float:
-        return mean_average_precision(representations, values)
+        return mean_average_precision(representations.cpu().numpy(), values)
 
     with one_thread():
         training = train_heads(
@@ -113,10 +112,10 @@ def train_head(
     head = StoredHead(*(np.asarray(each.cpu().numpy()) for each in training.heads[0]))
     report = HeadReport(
         criterion=version.criterion.name,
-        labels=len(numbers),
+        labels=len(set(labels)),
         trained_on=len(train),
         validated_on=len(held_out),
-        raw=precision(torch.from_numpy(embeddings[held_out])),
+        raw=mean_average_precision(embeddings[held_out], values),
         training_free=free,
         head=training.measure,
         kept=training.measure > free,
@@ -131,15 +130,15 @@ def train_head(
 def _split(
     codes: npt.NDArray[Any], labels: Sequence[Label], validation: float, seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Positions to train on and to validate with: of every label with four items or more a share, and two at least."""
+    """Positions to train on and to validate with: a share of each label with four items or more, and at least two."""
     if isinstance(validation, bool) or not isinstance(validation, (int, float)) or not 0 < validation < 1:
-        raise InputError(f"validation is a share of the items, above 0 and below 1, got {validation!r}")
+        raise InputError(f"`validation` must be a share of the items, above 0 and below 1, got {validation!r}")
     counts = Counter(labels)
     enough = [label for label, number in counts.items() if number >= _FEWEST_OF_A_LABEL]
     if len(enough) < 2:
         seen = ", ".join(f"{label!r} {number}" for label, number in counts.most_common(5))
         raise InputError(
-            f"a head is trained on two labels at least, with {_FEWEST_OF_A_LABEL} items or more each; there are: {seen}"
+            f"training a head needs at least two labels with {_FEWEST_OF_A_LABEL} items each; there are: {seen}"
         )
     rng = np.random.default_rng(seed)
     held_out = []

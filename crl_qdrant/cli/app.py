@@ -1,26 +1,23 @@
-"""The program `crl-qdrant`. Commands import what they need when they run, so that --help is quick."""
+"""The commands of `crl-qdrant`. Each imports what it needs when it runs, so that --help is quick."""
 
 from __future__ import annotations
 
-import io
-import logging
-import sys
-from typing import Annotated, Final, NoReturn
+from typing import Annotated
 
 import typer
 
 from crl_qdrant import __version__
 from crl_qdrant.cli import criteria, delete, demo, evaluate, info, ingest, insight, migrate, search, tasks
-from crl_qdrant.errors import CRLError
+from crl_qdrant.cli.main import main
+from crl_qdrant.cli.output import say
 
 __all__ = ["app", "main"]
-
-_INTERRUPTED: Final = 130  # the exit status that shells give a program that Ctrl-C ended
 
 app = typer.Typer(
     name="crl-qdrant",
     help="Conditional visual search for Qdrant: alike in one respect, not overall.",
     no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: rich's boxes leave half of 80 columns to the text
     pretty_exceptions_enable=False,
 )
 app.command("demo")(demo.demo)
@@ -42,7 +39,7 @@ app.add_typer(evaluate.app, name="eval")
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(__version__)
+        say(__version__)
         raise typer.Exit
 
 
@@ -51,35 +48,8 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="CRL_DEBUG", help="Print where in the program an error was raised.")
+    ] = False,  # `main` reads it: it also holds for errors before this is called
 ) -> None:
     """Conditional visual search for Qdrant: alike in one respect, not overall."""
-
-
-def main() -> None:
-    """Run the program; an error of ours is one line on standard error and exit status 1, Ctrl-C is 130."""
-    # rejected items are printed one by one; the library's warning of them would say it twice
-    logging.getLogger("crl_qdrant").addHandler(logging.NullHandler())
-    logging.getLogger("crl_qdrant").propagate = False  # some packages give the root logger a handler
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # letters that a terminal or pipe lacks are written as codes
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        app()
-    except CRLError as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        _stop()
-    except SystemExit as stop:
-        if stop.code == _INTERRUPTED:
-            _stop()
-        raise
-
-
-def _stop() -> NoReturn:
-    typer.echo("stopped; what was written stays, and the same command goes on from there", err=True)
-    sys.exit(_INTERRUPTED)
-
-
-if __name__ == "__main__":
-    main()

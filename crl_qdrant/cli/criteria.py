@@ -12,13 +12,12 @@ import typer
 from crl_qdrant.cli.options import (
     AsJson,
     Collection,
-    console,
     Device,
     Location,
     open_collection,
-    print_json,
     say_if_pending,
 )
+from crl_qdrant.cli.output import print_json, print_table, say, warn
 from crl_qdrant.errors import CriterionError
 from crl_qdrant.projection.options import check_names, PRESETS
 
@@ -75,10 +74,10 @@ def add(
             preset=preset,
             **dict(map(_option, option or [])),
         )
-        typer.echo(f"criterion {name}: {len(kept.words)} words")
+        say(f"criterion {name}: {len(kept.words)} words")
         if keeps_words and (n_words is not None or domain is not None):
-            typer.echo("these are the words it had; give others, --ask for some, or drop the criterion first", err=True)
-        say_if_pending(products, name)
+            warn("these are the words it had; give others, --ask for some, or drop the criterion first")
+        say_if_pending(products, name, location)
 
 
 def _option(text: str) -> tuple[str, Any]:
@@ -101,12 +100,8 @@ def list_criteria(location: Location = "./data", collection: Collection = "produ
     if as_json:
         print_json([asdict(each) for each in criteria])
         return
-    from rich.table import Table
-
-    table = Table("criterion", "words", "dimensions", "state", "points")
-    for each in criteria:
-        table.add_row(each.name, str(len(each.words)), str(each.rank), each.status, str(each.points))
-    console().print(table)
+    rows = [(each.name, len(each.words), each.rank, each.status, each.points) for each in criteria]
+    print_table(("criterion", "words", "dimensions", "state", "points"), rows)
 
 
 @app.command("packaged")
@@ -114,7 +109,8 @@ def packaged() -> None:
     """List the names that words are packaged for."""
     from crl_qdrant import packaged_names
 
-    typer.echo("\n".join(packaged_names()))
+    for name in packaged_names():
+        say(name)
 
 
 @app.command("show")
@@ -128,9 +124,9 @@ def show(
         print_json({key: value for key, value in criterion.to_dict().items() if key != "embeddings"})
         return
     prompts = ", ".join(f"“{prompt}”" for prompt in criterion.prompts)
-    typer.echo(f"{criterion.name}: {len(criterion.words)} words in {prompts}")
-    typer.echo(str(criterion.options))
-    typer.echo(", ".join(criterion.words))
+    say(f"{criterion.name}: {len(criterion.words)} words in {prompts}")
+    say(str(criterion.options))
+    say(", ".join(criterion.words))
 
 
 @app.command("rename")
@@ -143,7 +139,7 @@ def rename(
     """Give a criterion another name."""
     with open_collection(collection, location) as products:
         products.rename_criterion(name, new_name)
-    typer.echo(f"criterion {name} is now {new_name}")
+    say(f"criterion {name} is now {new_name}")
 
 
 @app.command("drop")
@@ -151,7 +147,7 @@ def drop(name: Name, location: Location = "./data", collection: Collection = "pr
     """Forget a criterion and remove its named vector."""
     with open_collection(collection, location) as products:
         products.drop_criterion(name)
-    typer.echo(f"criterion {name} dropped")
+    say(f"criterion {name} dropped")
 
 
 def materialize(
@@ -168,4 +164,4 @@ def materialize(
     if as_json:
         print_json({"criteria": names, "written": written})
     else:
-        typer.echo(f"{'criterion' if len(names) == 1 else 'criteria'} {', '.join(names)}: {written} points written")
+        say(f"{'criterion' if len(names) == 1 else 'criteria'} {', '.join(names)}: {written} points written")

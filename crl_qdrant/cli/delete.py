@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from crl_qdrant.cli.options import AsJson, Collection, Location, open_collection, print_json
+from crl_qdrant.cli.options import AsJson, Collection, Location, open_collection
+from crl_qdrant.cli.output import print_json, say
 
 __all__ = ["delete"]
 
@@ -27,4 +28,4 @@ def delete(
     if as_json:
         print_json({"deleted": deleted})
     else:
-        typer.echo(f"{deleted} deleted")
+        say(f"{deleted} deleted")

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from crl_qdrant.cli.options import AsJson, console, Device, print_json
+from crl_qdrant.cli.options import AsJson, Device
+from crl_qdrant.cli.output import print_json, print_table, say
 
 __all__ = ["demo"]
 
@@ -26,11 +27,6 @@ def demo(
         measured = {name: {"raw": raw, "conditional": mine} for name, (raw, mine) in result.precision.items()}
         print_json({"mAP": measured, "page": str(result.page)})
         return
-    from rich.table import Table
-
-    table = Table("criterion", "mAP, plain search", "mAP, by criterion")
-    for name, (raw, conditional) in result.precision.items():
-        table.add_row(name, f"{raw:.3f}", f"{conditional:.3f}")
-    shown = console()
-    shown.print(table)
-    shown.print(f"Open {result.page} in a browser to see it.", soft_wrap=True, markup=False)
+    rows = [(name, f"{raw:.3f}", f"{conditional:.3f}") for name, (raw, conditional) in result.precision.items()]
+    print_table(("criterion", "mAP, plain search", "mAP, by criterion"), rows)
+    say(f"Open {result.page} in a browser to see it.")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import typer
-
-from crl_qdrant.cli.options import AsJson, Collection, Location, open_collection, print_json
+from crl_qdrant.cli.options import AsJson, Collection, Location, open_collection
+from crl_qdrant.cli.output import print_json, say
 
 __all__ = ["info"]
 
@@ -18,10 +17,6 @@ def info(location: Location = "./data", collection: Collection = "products", as_
     if as_json:
         print_json(asdict(content))
         return
-    typer.echo(
-        f"{content.name}: {content.points} points, {content.dimension} dimensions, encoder {content.encoder or 'none'}"
-    )
+    say(f"{content.name}: {content.points} points, {content.dimension} dimensions, encoder {content.encoder or 'none'}")
     for each in content.criteria:
-        typer.echo(
-            f"  {each.name}: {len(each.words)} words, {each.rank} dimensions, {each.status}, {each.points} points"
-        )
+        say(f"  {each.name}: {len(each.words)} words, {each.rank} dimensions, {each.status}, {each.points} points")

@@ -10,7 +10,8 @@ from zipfile import BadZipFile
 
 import typer
 
-from crl_qdrant.cli.options import AsJson, Collection, Device, Location, print_json, print_rejected
+from crl_qdrant.cli.options import AsJson, Collection, Device, Location, print_rejected
+from crl_qdrant.cli.output import print_json, say
 from crl_qdrant.errors import EmbeddingError, InputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def ingest(
         )
     else:
         anew = f" ({report.replaced} in the place of stored ones)" if report.replaced else ""
-        typer.echo(f"{report.written} written{anew}, {report.unchanged} unchanged, {len(report.rejected)} rejected")
+        say(f"{report.written} written{anew}, {report.unchanged} unchanged, {len(report.rejected)} rejected")
     if report.rejected and not report.written and not report.unchanged:
         raise typer.Exit(1)  # nothing at all was of use
 

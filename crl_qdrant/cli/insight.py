@@ -12,13 +12,12 @@ import typer
 from crl_qdrant.cli.options import (
     AsJson,
     Collection,
-    console,
     Device,
     Location,
     open_collection,
-    print_json,
     say_if_pending,
 )
+from crl_qdrant.cli.output import print_json, print_table, say, warn
 from crl_qdrant.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def inspect(
     """Look into a criterion: which of its words are used, by which items, and what it shares with other criteria."""
     with open_collection(collection, location, device) as products:
         found = products.inspect(name, sample=sample, top=top, examples=examples, seed=seed, with_payload=[image_field])
-        say_if_pending(products, name)
+        say_if_pending(products, name, location)
     if page is not None:
         _write(page, found, images_root, image_field)
     if as_json:
@@ -67,26 +66,22 @@ def _write(page: Path, inspection: Inspection, images: Path, image_field: str) -
     except OSError as error:
         raise InputError(f"{page} cannot be written: {error}") from error
     if problems:
-        typer.echo(f"{len(problems)} pictures are not shown, the first: {problems[0]}", err=True)
+        warn(f"{len(problems)} pictures are not shown, the first: {problems[0]}")
 
 
 def _print_inspection(inspection: Inspection) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    out = console()
-    typer.echo(
+    say(
         f"{inspection.criterion}: {len(inspection.words)} words, {inspection.rank} dimensions, effective rank "
         f"{inspection.effective_rank:.1f}, common to all words {inspection.common:.2f}; {inspection.items} items"
     )
     for name, overlap in inspection.overlaps.items():
-        typer.echo(f"overlap with {name}: {overlap.mean:.2f}, largest cosine {overlap.largest:.2f}")
-    typer.echo(f"never fire: {', '.join(inspection.never) or 'none'}")
-    typer.echo(f"tell nothing apart, for nearly all items are like them: {', '.join(inspection.always) or 'none'}")
-    table = Table("word", "fires", "items most of it")
-    for use in inspection.words:
-        table.add_row(Text(use.word), f"{use.fires:.1%}", ", ".join(str(hit.id) for hit in use.examples[:5]))
-    out.print(table)
+        say(f"overlap with {name}: {overlap.mean:.2f}, largest cosine {overlap.largest:.2f}")
+    say(f"never fire: {', '.join(inspection.never) or 'none'}")
+    say(f"tell nothing apart, for nearly all items are like them: {', '.join(inspection.always) or 'none'}")
+    rows = [
+        (use.word, f"{use.fires:.1%}", ", ".join(str(hit.id) for hit in use.examples[:5])) for use in inspection.words
+    ]
+    print_table(("word", "fires", "items most of it"), rows)
 
 
 def tag(
@@ -103,11 +98,11 @@ def tag(
     """Write each item's words to its payload, for filters and facets. Stopped and run again, it goes on."""
     with open_collection(collection, location, device) as products:
         written = products.tag(name, top=top, field=field)
-        say_if_pending(products, name)
+        say_if_pending(products, name, location)
     if as_json:
         print_json({"criterion": name, "written": written})
     else:
-        typer.echo(f"criterion {name}: {written} points tagged")
+        say(f"criterion {name}: {written} points tagged")
 
 
 def ablate(
@@ -137,21 +132,18 @@ def _command(ablation: Ablation, where: str) -> str | None:
 
 
 def _print_ablation(ablation: Ablation, command: str | None) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("variant", "mAP", f"beside {ablation.reference}", "standard error", "")
+    rows = []
     for each in ablation.variants:
         beside = ("", "") if each.name == ablation.reference else (f"{each.gain:+.3f}", f"{each.error:.3f}")
-        table.add_row(Text(each.name), f"{each.precision:.3f}", *beside, "current" if each.current else "")
-    console().print(table)
+        rows.append((each.name, f"{each.precision:.3f}", *beside, "current" if each.current else ""))
+    print_table(("variant", "mAP", f"beside {ablation.reference}", "standard error", ""), rows)
     for name, reason in ablation.skipped.items():
-        typer.echo(f"left out {name}: {reason}")
+        say(f"left out {name}: {reason}")
     chosen = ablation.recommended
     if not ablation.helps:
-        typer.echo(f"no variant is better by {ablation.labels} than a search without a criterion (raw)")
+        say(f"no variant is better by {ablation.labels} than a search without a criterion (raw)")
     if command is None:
-        typer.echo(f"keep it as it is ({chosen.name}), by {ablation.items} items with {ablation.labels}")
+        say(f"keep it as it is ({chosen.name}), by {ablation.items} items with {ablation.labels}")
     else:
-        typer.echo(f"best by {ablation.items} items with {ablation.labels}: {chosen.name}; to take it:")
-        typer.echo(command)
+        say(f"best by {ablation.items} items with {ablation.labels}: {chosen.name}; to take it:")
+        say(command)

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection, print_json
+from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection
+from crl_qdrant.cli.output import print_json, say, warn
 from crl_qdrant.common.points import at_path
 from crl_qdrant.errors import InputError
 
@@ -45,13 +46,13 @@ def migrate(
         if found.done and drop_previous:
             products.drop_previous()
     for rejected in found.rejected[:20]:
-        typer.echo(f"left out {rejected}", err=True)
+        warn(f"left out {rejected}")
     if as_json:
         rejected_ones = [{"id": each.id, "reason": str(each.error)} for each in found.rejected]
         print_json(asdict(found) | {"rejected": rejected_ones})
         return
     size = f"{found.bytes / 1e6:,.1f} MB of vectors"
     if dry_run:
-        typer.echo(f"{found.left} of {found.points} points to embed, about {found.seconds:,.0f} s, and {size}")
+        say(f"{found.left} of {found.points} points to embed, about {found.seconds:,.0f} s, and {size}")
     else:
-        typer.echo(f"{found.points - found.left} of {found.points} points are in {found.encoder} now, {size}")
+        say(f"{found.points - found.left} of {found.points} points are in {found.encoder} now, {size}")

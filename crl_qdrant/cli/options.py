@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from typing import Annotated, Any, Final, TYPE_CHECKING
+import shlex
+from typing import Annotated, Final, TYPE_CHECKING
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from crl_qdrant.cli.output import warn
 
+if TYPE_CHECKING:
     from crl_qdrant import CRLCollection, Report
 
 __all__ = [
@@ -18,12 +17,14 @@ __all__ = [
     "Collection",
     "Device",
     "Location",
-    "console",
+    "command_line",
     "open_collection",
-    "print_json",
     "print_rejected",
     "say_if_pending",
 ]
+
+DEFAULT_LOCATION: Final = "./data"
+DEFAULT_COLLECTION: Final = "products"
 
 _MOST_REJECTED: Final = 20
 
@@ -43,27 +44,23 @@ def open_collection(collection: str, location: str, device: str = "auto") -> CRL
     return CRLCollection.open(collection, location=location, device=device)
 
 
-def console() -> Console:
-    """Standard output for tables; in a pipe nothing is cut, since what reads it has no width."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 10_000)
-
-
-def print_json(value: Any) -> None:
-    """One JSON document on standard output, dates and enums as texts."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str, indent=2) + "\n")
-
-
 def print_rejected(report: Report) -> None:
     """The first rejected items on standard error, each with its reason."""
     for rejected in report.rejected[:_MOST_REJECTED]:
-        typer.echo(f"rejected {rejected}", err=True)
+        warn(f"rejected {rejected}")
     if len(report.rejected) > _MOST_REJECTED:
-        typer.echo(f"… and {len(report.rejected) - _MOST_REJECTED} more", err=True)
+        warn(f"… and {len(report.rejected) - _MOST_REJECTED} more")
 
 
-def say_if_pending(products: CRLCollection, criterion: str) -> None:
-    """On standard error, where a changed criterion waits to be materialised: how to do that."""
+def command_line(*words: str, location: str, collection: str) -> str:
+    """A command of this program that works as it is printed: quoted, and with the collection that it is for."""
+    where = [] if location == DEFAULT_LOCATION else ["--location", location]
+    which = [] if collection == DEFAULT_COLLECTION else ["--collection", collection]
+    return shlex.join(["crl-qdrant", *words, *where, *which])
+
+
+def say_if_pending(products: CRLCollection, criterion: str, location: str) -> None:
+    """On standard error, where a changed criterion waits to be materialized: how to do that."""
     if any(each.name == criterion and each.pending for each in products.info().criteria):
-        typer.echo(f"searches and tags use the old version until: crl-qdrant materialize {criterion}", err=True)
+        command = command_line("materialize", criterion, location=location, collection=products.name)
+        warn(f"searches and tags use the old version until: {command}")

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crl_qdrant.cli.options import console
+from crl_qdrant.cli.output import print_table, say
 
 if TYPE_CHECKING:
     from crl_qdrant import Criterion, Encoder
@@ -26,8 +26,6 @@ def report(
     device: str,
 ) -> None:
     """Print the tables, and write the report."""
-    from rich.table import Table
-
     from crl_qdrant.common.device import choose_device
     from crl_qdrant.evaluation.report import Run, write_report
 
@@ -41,13 +39,9 @@ def report(
         **settings,
     }
     page = write_report(results, Run(title, shlex.join(["crl-qdrant", *sys.argv[1:]]), shown), out)
-    out_stream = console()
     for table in results.tables:
-        headings, lines = table.cells()
-        printed = Table(*headings, title=table.title, title_justify="left")
-        for line in lines:
-            printed.add_row(*line)
-        out_stream.print(printed)
+        headings, rows = table.cells()
+        print_table(headings, rows, title=table.title)
     for note in results.notes:
-        out_stream.print(note, markup=False, soft_wrap=True)
-    out_stream.print(f"Open {page} in a browser to see it.", markup=False, soft_wrap=True)
+        say(note)
+    say(f"Open {page} in a browser to see it.")

@@ -6,7 +6,8 @@ from typing import Annotated, TYPE_CHECKING
 
 import typer
 
-from crl_qdrant.cli.options import AsJson, Collection, console, Device, Location, open_collection, print_json
+from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection
+from crl_qdrant.cli.output import print_json, print_table, warn
 from crl_qdrant.errors import InputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _say_what_nobody_has(products: CRLCollection, fields: list[str]) -> None:
     for field in dict.fromkeys(fields):
         if not products.count(models.Filter(must_not=[without_value(field)])):
             quotes = f"; a column whose name has a dot in it goes in quotes, '\"{field}\"=…'" if "." in field else ""
-            typer.echo(f"no item has a field {field}{quotes}", err=True)
+            warn(f"no item has a field {field}{quotes}")
 
 
 def _number(text: str) -> float | None:
@@ -136,22 +137,18 @@ def _number(text: str) -> float | None:
 
 
 def _print_table(hits: list[Hit], fields: list[str] | None) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     from crl_qdrant.ingestion.items import SOURCE_KEY
 
     if not hits:
-        typer.echo("no hits", err=True)
+        warn("no hits")
         return
     every = dict.fromkeys(key for hit in hits for key in hit.payload or {} if key != SOURCE_KEY)
     columns = fields or list(every)[:6]
-    table = Table("score", "point", *columns)
+    rows = []
     for hit in hits:
-        # texts as they are: what looks like rich's markup in a product's title is the title
-        values = [Text(_shown(hit.payload or {}, column, named=fields is not None)) for column in columns]
-        table.add_row(f"{hit.score:.4f}", str(hit.id), *values)
-    console().print(table)
+        values = [_shown(hit.payload or {}, column, named=fields is not None) for column in columns]
+        rows.append((f"{hit.score:.4f}", hit.id, *values))
+    print_table(("score", "point", *columns), rows)
 
 
 def _shown(payload: Payload, column: str, *, named: bool) -> str:

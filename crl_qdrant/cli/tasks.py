@@ -13,13 +13,12 @@ import typer
 from crl_qdrant.cli.options import (
     AsJson,
     Collection,
-    console,
     Device,
     Location,
     open_collection,
-    print_json,
     say_if_pending,
 )
+from crl_qdrant.cli.output import print_json, print_table, say, warn
 from crl_qdrant.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,14 +51,12 @@ def cluster(
         silhouette = None if math.isnan(found.silhouette) else found.silhouette
         print_json({"groups": groups, "silhouette": silhouette, "group_of": members})
         return
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("group", "name", "items", "examples")
-    for position, each in enumerate(found.clusters):
-        table.add_row(str(position), Text(each.name), str(each.size), ", ".join(map(str, each.examples[:5])))
-    console().print(table)
-    typer.echo(f"{len(found.ids)} items in {len(found.clusters)} groups, silhouette {found.silhouette:.3f}")
+    rows = [
+        (position, each.name, each.size, ", ".join(map(str, each.examples[:5])))
+        for position, each in enumerate(found.clusters)
+    ]
+    print_table(("group", "name", "items", "examples"), rows)
+    say(f"{len(found.ids)} items in {len(found.clusters)} groups, silhouette {found.silhouette:.3f}")
 
 
 def few_shot(
@@ -82,9 +79,9 @@ def few_shot(
         print_json({"examples": len(found.examples), "accuracy": found.accuracy, "labels": listed})
         return
     right = "" if found.accuracy is None else f"; examples left out in turn are right in {found.accuracy:.0%}"
-    typer.echo(f"{len(found.ids)} items labelled from {len(found.examples)} examples{right}")
+    say(f"{len(found.ids)} items labelled from {len(found.examples)} examples{right}")
     for label, number in Counter(found.labels).most_common():
-        typer.echo(f"  {label}: {number}")
+        say(f"  {label}: {number}")
 
 
 def train_head(
@@ -102,16 +99,16 @@ def train_head(
     with open_collection(collection, location, device) as products:
         report = products.train_head(criterion, _labels(labels), out=out, epochs=epochs, seed=seed)
         if report.kept and not as_json:
-            say_if_pending(products, criterion)
+            say_if_pending(products, criterion, location)
     if as_json:
         print_json(asdict(report))
         return
-    typer.echo(
+    say(
         f"mAP of {report.validated_on} items it was not trained on: raw {report.raw:.3f}, "
         f"criterion {report.training_free:.3f}, with the head {report.head:.3f}"
     )
     if not report.kept:
-        typer.echo(f"criterion {criterion} stays as it is: the head is no better", err=True)
+        warn(f"criterion {criterion} stays as it is: the head is no better")
 
 
 def _labels(source: str) -> str | dict[PointId, str]:

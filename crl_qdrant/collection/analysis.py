@@ -251,7 +251,7 @@ class Analysis(Content):
             StoreError: the store refused.
         """
         from crl_qdrant.common.device import choose_device
-        from crl_qdrant.projection.training import TripletSettings
+        from crl_qdrant.projection.triplets import TripletSettings
 
         settings = TripletSettings(out=out, hidden=hidden, epochs=epochs, learning_rate=learning_rate, seed=seed)
         version = self._criteria.latest(criterion)

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import numpy as np
 
 from crl_qdrant.common.arrays import Float32Array, unit_rows
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.criteria.manifest import Manifest, RawVector, StoredCriterion
+from crl_qdrant.criteria.vectors import next_vector
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError
+from crl_qdrant.projection.build import build_projection, leading_directions
 from crl_qdrant.projection.stored import StoredProjection
 from crl_qdrant.stores import Store
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = [
     "context",
     "embedded_words",
-    "free_vector",
     "image_mean",
     "new_version",
-    "next_vector",
     "projected",
     "version_of",
 ]
@@ -112,32 +109,27 @@ def projected(
     Raises:
         CriterionError: as for `new_version`.
     """
-    import torch
-
-    from crl_qdrant.projection.on_device import leading_directions, projection_of
-
     options = criterion.options
-    mean: Tensor | None = None
+    mean: Float32Array | None = None
     if options.needs_images:
-        found = mean_of_images()
-        if found is None:
+        mean = mean_of_images()
+        if mean is None:
             raise CriterionError(
                 f'criterion {criterion.name!r} needs the mean of the images (center="both" or tangent), and the '
                 "collection is empty; add images first"
             )
-        mean = torch.tensor(found)
-    suppressed = [torch.tensor(each.embeddings) for each in _suppressed_by(criterion, others).values()]
+    suppressed = [each.embeddings for each in _suppressed_by(criterion, others).values() if each.embeddings is not None]
     away = leading_directions(suppressed, options.suppress_rank) if suppressed else None
-    texts = torch.tensor(criterion.embeddings)
-    made = projection_of(texts, options, image_mean=mean, suppressed=away)
+    if criterion.embeddings is None:
+        raise ValueError(f"the words of criterion {criterion.name!r} are not embedded")
+    made = build_projection(criterion.embeddings, options, image_mean=mean, suppressed=away)
     spanned = made.matrix.shape[1]
     if spanned < _FEWEST_DIMENSIONS:
         raise CriterionError(
             f"the words of criterion {criterion.name!r} span {spanned} dimension(s), and in fewer than two "
             'every image is simply for or against; use more words, or preset="paper"'
         )
-    matrix, offset, words = (np.asarray(each.numpy()) for each in (made.matrix, made.offset, made.words))
-    return StoredProjection(matrix, offset, words, made.sharpen, made.blend)
+    return made
 
 
 def _embeddings(criterion: Criterion, manifest: Manifest, encoder: BoundEncoder) -> Float32Array:
@@ -171,28 +163,3 @@ def image_mean(store: Store, raw: RawVector) -> Float32Array | None:
         if number >= _MEAN_OF:
             break
     return (total / number).astype(np.float32) if number else None
-
-
-def next_vector(name: str, manifest: Manifest) -> str:
-    """The named vector of a criterion's next version: the current one's, where that was never made."""
-    lineage = manifest.lineages.get(name)
-    if lineage is not None and not lineage.current.has_vector and not lineage.retired:
-        return lineage.current.vector
-    used = [] if lineage is None else [*lineage.retired, *(version.vector for version in lineage.versions)]
-    return free_vector(name, manifest.vectors_in_use(), used)
-
-
-def free_vector(name: str, taken: Collection[str], used: Sequence[str] = ()) -> str:
-    """A named vector for a new version: `crl_<name>` for the first, then with a number that only rises.
-
-    A name that came back would let a search that read the manifest some seconds ago meet another version's vectors.
-
-    Args:
-        name: the criterion's.
-        taken: all names that are in use.
-        used: those that the criterion has.
-    """
-    number = 1 + max((int(vector.partition("~")[2] or 1) for vector in used), default=0)
-    while (vector := f"crl_{name}" + (f"~{number}" if number > 1 else "")) in taken:
-        number += 1
-    return vector

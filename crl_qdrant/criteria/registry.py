@@ -14,14 +14,15 @@ from typing import Any, Final
 from crl_qdrant.common.arguments import whole_number
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.progress import Advance
-from crl_qdrant.criteria.build import context, new_version, next_vector
+from crl_qdrant.criteria.build import context, new_version
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.criteria.manifest import CriterionState, Lineage, Manifest, StoredCriterion
 from crl_qdrant.criteria.manifest_cache import KeptManifest
-from crl_qdrant.criteria.projector import fill_vectors, Projector
 from crl_qdrant.criteria.space import RAW, Space
+from crl_qdrant.criteria.vectors import fill_vectors, next_vector
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError, ExistsError, InputError, NotFoundError
+from crl_qdrant.projection.projector import Projector
 from crl_qdrant.projection.stored_head import StoredHead
 from crl_qdrant.stores import Store
 

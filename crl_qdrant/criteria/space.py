@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from crl_qdrant.common.arrays import Float32Array
-from crl_qdrant.criteria.projector import Projector
+from crl_qdrant.projection.projector import Projector
 from crl_qdrant.projection.stored import StoredProjection
 
 __all__ = ["RAW", "Space"]

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import torch
-
+from crl_qdrant.analysis.metrics import mean_average_precision
 from crl_qdrant.collection import CRLCollection
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.demo.page import render_page
 from crl_qdrant.demo.products import ATTRIBUTES, Product, sample_products
 from crl_qdrant.demo.render import render
 from crl_qdrant.errors import NotFoundError, StoreError
-from crl_qdrant.evaluation.metrics import mean_average_precision
 from crl_qdrant.ingestion.items import Item
 
 __all__ = ["CRITERIA", "DemoResult", "draw", "run_demo"]
@@ -108,5 +106,5 @@ def _precision(collection: CRLCollection, criterion: str, products: Sequence[Pro
     for each in (None, criterion):
         ids, representations = collection.representations(each)
         labels = [products[int(number)].attributes()[criterion] for number in ids]
-        measured.append(mean_average_precision(torch.from_numpy(representations), labels))
+        measured.append(mean_average_precision(representations, labels))
     return measured[0], measured[1]

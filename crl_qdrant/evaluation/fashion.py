@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from crl_qdrant.analysis.metrics import average_precisions, rank
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.encoders import Encoder
-from crl_qdrant.evaluation.metrics import average_precisions
 from crl_qdrant.evaluation.representation import criterion_projection, embed_words
-from crl_qdrant.projection.on_device import conditional_representation, cosine_similarity, Projection
+from crl_qdrant.projection.on_device import conditional_representation, Projection
 
 __all__ = ["attribute_precision", "attribute_projections", "projected", "reduced_words"]
 
@@ -43,14 +43,13 @@ def attribute_precision(
     Returns:
         A number in [0, 1].
     """
-    ranked, values = torch.from_numpy(candidates), torch.from_numpy(candidate_values)
     total = 0.0
     for start in range(0, len(queries), _QUERIES_AT_ONCE):
         batch = slice(start, start + _QUERIES_AT_ONCE)
-        scores = cosine_similarity(torch.from_numpy(queries[batch]), ranked)
-        relevant = torch.from_numpy(query_values[batch])[:, None] == values
-        total += float(average_precisions(scores, relevant).nan_to_num(nan=0.0).sum())
-        advance(len(scores))
+        order = rank(queries[batch] @ candidates.T)
+        relevant = candidate_values[order] == query_values[batch, None]
+        total += float(np.nansum(average_precisions(relevant)))
+        advance(len(order))
     return total / len(queries)
 
 

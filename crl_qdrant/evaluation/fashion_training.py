@@ -33,7 +33,7 @@ from crl_qdrant.evaluation.fine_tuning import fine_tune, IntArray, STAGE_2
 from crl_qdrant.evaluation.heads import Labelled, mean_precision, STAGE_1, train_paper_heads
 from crl_qdrant.projection.checkpoint import Checkpoint
 from crl_qdrant.projection.on_device import Projection
-from crl_qdrant.projection.training import TripletSettings
+from crl_qdrant.projection.triplets import TripletSettings
 
 __all__ = ["STAGE_1", "STAGE_2", "train_fashion_heads", "trained_methods", "tune_image_tower"]
 
@@ -118,7 +118,7 @@ def train_fashion_heads(
     """
     given = _labelled(train.entries, train_images, projections)
     training = {"settings": asdict(settings), "data": _digest(part for each in given.values() for part in each)}
-    with progress_bar("training heads", total=settings.epochs, show=progress) as advance:
+    with progress_bar("training heads", show=progress) as advance:
         heads, _ = train_paper_heads(
             given,
             _labelled(valid.queries, valid_images, projections),

@@ -8,42 +8,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.common.arrays import Float32Array, unit_or_zero
+from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.errors import InputError
 from crl_qdrant.evaluation.extra import evaluation_packages
 from crl_qdrant.evaluation.scores import Score
 
-__all__ = ["SCALINGS", "SHOTS", "few_shot", "rescale"]
+__all__ = ["SHOTS", "few_shot"]
 
 SHOTS: Final = (1, 5, 10)
 """Labelled images of each class in the paper's tables."""
-
-SCALINGS: Final = ("code", "paper", "unit")
-
-
-def rescale(representations: Float32Array, scaling: str) -> Float32Array:
-    """Features for the classifier, in one of three ways; the paper and its code do not do the same.
-
-    "code" takes the mean of *all* values off and divides each row by its own standard deviation: what the paper's
-    code does to R. "paper" gives each column zero mean and unit variance, the usual reading of "zero mean and unit
-    variance" in its text. "unit" scales rows to unit length: what its code does to the raw embeddings.
-
-    Args:
-        representations: float [N, r].
-        scaling: "code", "paper" or "unit".
-
-    Raises:
-        InputError: another scaling.
-    """
-    if scaling == "unit":
-        return unit_or_zero(representations)
-    if scaling == "code":
-        centred, spread = representations - representations.mean(), representations.std(axis=1, keepdims=True)
-    elif scaling == "paper":
-        centred, spread = representations - representations.mean(axis=0), representations.std(axis=0)
-    else:
-        raise InputError(f"scaling must be one of {', '.join(SCALINGS)}, got {scaling!r}")
-    return np.asarray(centred / np.where(spread > 0, spread, 1), dtype=np.float32)
 
 
 def few_shot(

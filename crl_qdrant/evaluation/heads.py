@@ -16,7 +16,8 @@ from crl_qdrant.evaluation.fashion import attribute_precision
 from crl_qdrant.evaluation.metrics import weighted_mean
 from crl_qdrant.projection.checkpoint import Checkpoint
 from crl_qdrant.projection.on_device import Head
-from crl_qdrant.projection.training import train_heads, TripletSettings
+from crl_qdrant.projection.training import train_heads
+from crl_qdrant.projection.triplets import TripletSettings
 
 __all__ = ["STAGE_1", "Labelled", "mean_precision", "train_paper_heads"]
 
@@ -63,16 +64,15 @@ def train_paper_heads(
     Args:
         train: by attribute, what to train on.
         queries, candidates: by attribute, what to validate by.
-        settings: how; the paper's by default.
+        settings: of the training; the paper's by default.
         device: where to train; None: the CPU.
-        advance: called with 1 after each epoch.
-        checkpoint: where each epoch is kept, and what was stopped is gone on with. None: nowhere.
+        advance, checkpoint: as in `train_epochs`.
 
     Returns:
         Heads on that device by attribute, and their validation mAP: the mean over all queries.
 
     Raises:
-        InputError: an attribute with a single value, or without one that two items have.
+        InputError: if an attribute has a single value, or none that two items share.
     """
     names = list(train)
     place = device or torch.device("cpu")

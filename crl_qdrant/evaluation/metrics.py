@@ -1,4 +1,4 @@
-"""Measures of retrieval and clustering, as pure functions of scores, representations and labels."""
+"""Measures of clustering and of retrieval in galleries; mean average precision is in `analysis.metrics`."""
 
 from __future__ import annotations
 
@@ -7,25 +7,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from crl_qdrant.errors import InputError
 from crl_qdrant.evaluation.extra import evaluation_packages
-from crl_qdrant.projection.on_device import cosine_similarity
 
 __all__ = [
     "Agreement",
-    "average_precisions",
     "clustering_agreement",
     "contingency",
-    "mean_average_precision",
     "recall_at",
     "target_rank",
     "weighted_mean",
 ]
-
-_QUERIES_AT_ONCE = 256
 
 
 class Agreement(NamedTuple):
@@ -34,48 +27,6 @@ class Agreement(NamedTuple):
     nmi: float
     acc: float
     ari: float
-
-
-def average_precisions(scores: Tensor, relevant: Tensor) -> Tensor:
-    """Average precision of every query: the mean, over its relevant items, of the precision at their ranks.
-
-    Args:
-        scores: float [Q, N], larger is nearer; equal scores keep the order they came in.
-        relevant: bool [Q, N].
-
-    Returns:
-        float64 [Q] in [0, 1]; NaN for a query without a relevant item.
-    """
-    order = scores.argsort(dim=1, descending=True, stable=True)
-    found = relevant.gather(1, order).double()
-    at_rank = found.cumsum(dim=1) / torch.arange(1, scores.shape[1] + 1, device=scores.device)
-    return (at_rank * found).sum(dim=1) / found.sum(dim=1)
-
-
-def mean_average_precision(representations: Tensor, labels: Sequence[object]) -> float:
-    """Leave-one-out mAP: every item in turn is the query, all others are ranked by cosine.
-
-    An item is relevant where it has the query's label; queries without any relevant item do not count.
-
-    Args:
-        representations: [N, r], unit rows, any device.
-        labels: N hashable values.
-
-    Returns:
-        A number in [0, 1]; NaN where no label stands twice.
-    """
-    numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}
-    codes = torch.tensor([numbers[label] for label in labels], device=representations.device)
-    precisions = []
-    for start in range(0, len(labels), _QUERIES_AT_ONCE):
-        queries = torch.arange(start, min(start + _QUERIES_AT_ONCE, len(labels)), device=representations.device)
-        scores = cosine_similarity(representations[queries], representations)
-        relevant = codes == codes[queries, None]
-        itself = torch.arange(len(queries)), queries
-        scores[itself] = -torch.inf  # the query comes last, and is not relevant to itself
-        relevant[itself] = False
-        precisions.append(average_precisions(scores, relevant))
-    return float(torch.cat(precisions).nanmean())
 
 
 def contingency(labels: Sequence[Any], clusters: Sequence[Any]) -> tuple[list[Any], npt.NDArray[np.int64]]:

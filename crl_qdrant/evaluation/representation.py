@@ -1,32 +1,43 @@
-"""From a criterion to its representation R: the one place where the evaluation does this."""
+"""A criterion's representation R, as all evaluations use it."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from crl_qdrant.common.arrays import Float32Array, unit_rows
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.criteria.build import embedded_words
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.encoders import Encoder
+from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError
-from crl_qdrant.projection.on_device import conditional_representation, Projection, projection_of
+from crl_qdrant.projection.build import build_projection
+from crl_qdrant.projection.on_device import conditional_representation, on_device, Projection
 
-__all__ = ["criterion_projection", "embed_texts", "embed_words", "represent"]
+__all__ = ["bind_encoder", "criterion_projection", "embed_texts", "embed_words", "represent"]
+
+
+def bind_encoder(encoder: Encoder) -> BoundEncoder:
+    """The encoder as a collection uses it: unit rows, and errors of one kind."""
+    return BoundEncoder("evaluation", encoder.name, encoder.dimension, encoder=encoder, device="cpu")
 
 
 def embed_texts(texts: list[str], encoder: Encoder) -> Float32Array:
     """Embeddings [K, d] of texts, unit rows.
 
     Raises:
-        EmbeddingError: the encoder gives another shape, or NaN or zero rows.
+        EncoderError: if the encoder fails, or gives another shape, or NaN or zero rows.
     """
-    what = f"what encoder {encoder.name!r} makes of texts"
-    return unit_rows(encoder.encode_texts(texts), what=what, rows=len(texts), dimension=encoder.dimension)
+    return bind_encoder(encoder).encode_texts(texts, purpose="embed texts")
 
 
 def embed_words(criterion: Criterion, encoder: Encoder) -> Float32Array:
-    """T of a criterion, [K, d], unit rows: its own embeddings, or its words in its prompt by the encoder."""
-    return embed_texts(criterion.texts, encoder) if criterion.embeddings is None else criterion.embeddings
+    """T of a criterion, [K, d], unit rows: its own embeddings, or those that a collection would make of its words.
+
+    Raises:
+        EncoderError: as `embed_texts`.
+    """
+    return embedded_words(criterion, bind_encoder(encoder)) if criterion.embeddings is None else criterion.embeddings
 
 
 def criterion_projection(images: Float32Array, criterion: Criterion, words: Float32Array) -> Projection:
@@ -43,8 +54,8 @@ def criterion_projection(images: Float32Array, criterion: Criterion, words: Floa
     options = criterion.options
     if options.suppress:
         raise CriterionError(f"criterion {criterion.name!r} suppresses others, and is evaluated here without them")
-    mean = torch.from_numpy(images.mean(axis=0)) if options.needs_images else None
-    return projection_of(torch.from_numpy(np.ascontiguousarray(words)), options, image_mean=mean)
+    mean = images.mean(axis=0) if options.needs_images else None
+    return on_device(build_projection(words, options, image_mean=mean))
 
 
 def represent(images: Float32Array, criterion: Criterion, words: Float32Array) -> Float32Array:

@@ -1,4 +1,4 @@
-"""Readers of product catalogues: plug-ins, found by the entry-point group `crl_qdrant.ingestion.catalogs`."""
+"""Readers of product catalogues: plug-ins, found by the entry-point group `crl_qdrant.catalogs`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from crl_qdrant.ingestion.items import Item
 
 __all__ = ["CatalogOptions", "CatalogReader", "find_reader"]
 
-GROUP: Final = "crl_qdrant.ingestion.catalogs"
+GROUP: Final = "crl_qdrant.catalogs"
 
 
 @dataclass(frozen=True, slots=True)

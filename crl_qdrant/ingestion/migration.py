@@ -14,22 +14,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import numpy as np
 from qdrant_client import models
 
-from crl_qdrant.common.arrays import flaw, unit_rows
 from crl_qdrant.common.batches import batches
-from crl_qdrant.common.images import decode, ImageInput
+from crl_qdrant.common.images import ImageInput
 from crl_qdrant.common.points import Payload, PointId
 from crl_qdrant.common.progress import Advance
-from crl_qdrant.criteria.build import embedded_words, free_vector, version_of
+from crl_qdrant.criteria.build import embedded_words, version_of
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.criteria.manifest import CriterionState, Lineage, Manifest, RawVector, StoredCriterion
-from crl_qdrant.criteria.projector import fill_vectors, lacking
 from crl_qdrant.criteria.registry import Criteria
+from crl_qdrant.criteria.vectors import fill_vectors, free_vector, lacking
 from crl_qdrant.encoders.bound import BoundEncoder
-from crl_qdrant.errors import CRLError, EncoderError, InputError
+from crl_qdrant.errors import CRLError, InputError
 from crl_qdrant.ingestion.items import Rejected
+from crl_qdrant.ingestion.pictures import ImageEmbedder
 from crl_qdrant.stores import Record, Store
 
 __all__ = ["Migration", "Migrator", "drop_previous"]
@@ -88,6 +87,7 @@ class Migrator:
         self._store = store
         self._criteria = criteria
         self._encoder = encoder
+        self._images = ImageEmbedder(encoder, raw.dimension, purpose="migrate")
         self._raw = self._named(raw)
         self._image_of = image_of
         self._batch_size = batch_size
@@ -185,26 +185,17 @@ class Migrator:
     def _embedded(self, records: Sequence[Record]) -> tuple[list[PointId], Any, list[Rejected]]:
         """Ids and new embeddings [n, d] of the points whose picture can be embedded, and the others."""
         with ThreadPoolExecutor() as pool:
-            outcomes = list(pool.map(self._picture, records))
+            outcomes = list(pool.map(self._prepared, records))
         pairs = list(zip(records, outcomes, strict=True))
         rejected = [Rejected(record.id, outcome) for record, outcome in pairs if isinstance(outcome, CRLError)]
         usable = [(record.id, outcome) for record, outcome in pairs if not isinstance(outcome, CRLError)]
-        if not usable:
-            return [], np.empty((0, self._raw.dimension), dtype=np.float32), rejected
-        rows = self._encoder.encode_images([picture for _, picture in usable], purpose="migrate")
-        good = np.isfinite(rows).all(axis=1) & rows.any(axis=1)
-        for at in np.flatnonzero(~good).tolist():
-            rejected.append(Rejected(usable[at][0], EncoderError(f"its new embedding {flaw(rows[at])}")))
-        ids = [usable[at][0] for at in np.flatnonzero(good).tolist()]
-        return ids, unit_rows(rows[good], what="the embeddings") if ids else rows[:0], rejected
+        rows, failed = self._images.embed([image for _, image in usable])
+        rejected += [Rejected(usable[at][0], error) for at, error in sorted(failed.items())]
+        good = [at for at in range(len(usable)) if at not in failed]
+        return [usable[at][0] for at in good], rows[good], rejected
 
-    def _picture(self, record: Record) -> Any:
-        try:
-            return self._encoder.preprocess(decode(self._image_of(record.id, record.payload or {})))
-        except CRLError as error:
-            return error
-        except Exception as error:  # the caller's own code, for one point: the others go on
-            return InputError(f"its image cannot be had: {type(error).__name__}: {error}")
+    def _prepared(self, record: Record) -> Any:
+        return self._images.attempt(lambda: self._images.prepare(self._image_of(record.id, record.payload or {})))
 
     # ------------------------------------------------------------------- criteria
 

@@ -10,26 +10,31 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import auto, Enum
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from crl_qdrant.common.arguments import whole_number
-from crl_qdrant.common.arrays import flaw, Float32Array, unit_rows, unit_vector
+from crl_qdrant.common.arrays import Float32Array, unit_vector
 from crl_qdrant.common.batches import batches
-from crl_qdrant.common.images import decode, read_bytes
+from crl_qdrant.common.images import read_bytes
 from crl_qdrant.common.points import checked_payload, Payload, point_id, PointId
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.criteria.manifest import RawVector
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CRLError, EncoderError, InputError
 from crl_qdrant.ingestion.items import Item, OnError, Rejected, Report, SOURCE_KEY
+from crl_qdrant.ingestion.pictures import ImageEmbedder
 from crl_qdrant.stores import Store
 
 __all__ = ["Writer"]
 
 _LOG: Final = logging.getLogger("crl_qdrant")
+
+
+class _Known(Enum):
+    UNCHANGED = auto()  # the item is stored already, with the same content
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +44,12 @@ class _Prepared:
     id: PointId
     payload: Payload
     image: Any
-    embedding: Float32Array | None
+    embedding: Float32Array | None  # None: comes from the image
     key: str | None
     replaces: bool  # a stored point
 
 
-_Outcome: TypeAlias = "_Prepared | CRLError | None"  # None: the item is stored already
+_Outcome: TypeAlias = "_Prepared | _Known | CRLError"
 
 
 class Writer:
@@ -71,7 +76,7 @@ class Writer:
     ) -> None:
         self._store = store
         self._encoder = encoder
-        self._has_embedded = False
+        self._images = ImageEmbedder(encoder, raw.dimension, purpose="embed images")
         self._raw = raw
         self._criterion_vectors = criterion_vectors
         self._on_written = on_written
@@ -145,18 +150,11 @@ class Writer:
         return {record.id: (record.payload or {}).get(SOURCE_KEY) for record in records}
 
     def _prepare(self, item: Item, claim: PointId | InputError, stored: Mapping[PointId, Any] | None) -> _Outcome:
-        try:
-            return self._checked(item, claim, stored)
-        except CRLError as error:
-            if isinstance(error, EncoderError) and self._encoder.exists and not self._encoder.loaded:
-                raise  # it cannot be loaded, which is no item's fault
-            return error
-        except Exception as error:  # one item, whatever is odd about it, must not cost the others
-            return InputError(f"it cannot be read: {type(error).__name__}: {error}")
+        return self._images.attempt(lambda: self._checked(item, claim, stored))
 
     def _checked(
         self, item: Item, claim: PointId | InputError, stored: Mapping[PointId, Any] | None
-    ) -> _Prepared | None:
+    ) -> _Prepared | _Known:
         if isinstance(claim, InputError):
             raise claim
         payload = checked_payload(item.payload)
@@ -171,11 +169,11 @@ class Writer:
         if stored is not None:
             digest = _digest(item, payload, embedding)
             if stored.get(claim) == digest:
-                return None
+                return _Known.UNCHANGED
             payload[SOURCE_KEY] = digest
         image = None
         if embedding is None and item.image is not None:
-            image = self._encoder.preprocess(decode(item.image))
+            image = self._images.prepare(item.image)
         return _Prepared(claim, payload, image, embedding, item.key, replaces=stored is not None and claim in stored)
 
     def _write_batch(
@@ -185,7 +183,7 @@ class Writer:
         stop: CRLError | None = None
         for item, pending in batch:
             outcome = pending.result() if isinstance(pending, Future) else pending
-            if outcome is None:
+            if outcome is _Known.UNCHANGED:
                 report.unchanged += 1
             elif isinstance(outcome, _Prepared):
                 ready.append(outcome)
@@ -200,30 +198,29 @@ class Writer:
             raise stop
 
     def _upsert(self, ready: list[_Prepared], report: Report, on_error: OnError) -> CRLError | None:
-        """Embed and write; what the encoder makes nothing of is rejected, or given back where that stops all."""
+        """Embed and write; an image without an embedding is rejected, or its error given back where that stops all."""
         embeddings = np.empty((len(ready), self._raw.dimension), dtype=np.float32)
         failed: dict[int, EncoderError] = {}
-        from_images = [index for index, each in enumerate(ready) if each.image is not None]
+        from_images = [index for index, each in enumerate(ready) if each.embedding is None]
         if from_images:
-            rows, errors = self._embedded([ready[index].image for index in from_images])
-            embeddings[from_images] = rows
+            embeddings[from_images], errors = self._images.embed([ready[index].image for index in from_images])
             failed = {from_images[at]: error for at, error in errors.items()}
         for index, each in enumerate(ready):
             if each.embedding is not None:
                 embeddings[index] = each.embedding
-        usable: npt.NDArray[np.bool_] = np.asarray(np.isfinite(embeddings).all(axis=1) & embeddings.any(axis=1))
         stop: CRLError | None = None
-        for at in np.flatnonzero(~usable).tolist():
-            error = failed.get(at) or EncoderError(f"the encoder gave an embedding that {flaw(embeddings[at])}")
+        usable = np.ones(len(ready), dtype=bool)
+        for at, error in sorted(failed.items()):
             if on_error == "raise":
-                usable = usable & (np.arange(len(ready)) < at)
+                usable[at:] = False
                 stop = error
                 break
+            usable[at] = False
             report.rejected.append(Rejected(ready[at].id, error, ready[at].key))
         ready = [each for each, good in zip(ready, usable, strict=True) if good]
         if not ready:
             return stop
-        embeddings = unit_rows(embeddings[usable], what="the embeddings")
+        embeddings = embeddings[usable]
         ids = [each.id for each in ready]
         vectors = {self._raw.vector: embeddings, **self._criterion_vectors(embeddings)}
         try:
@@ -235,23 +232,6 @@ class Writer:
         report.written += len(ready)
         report.replaced += sum(each.replaces for each in ready)
         return stop
-
-    def _embedded(self, images: list[Any]) -> tuple[Float32Array, dict[int, EncoderError]]:
-        """Embeddings [n, d] of pictures, and by position the errors of those that the encoder fails on."""
-        failed: dict[int, EncoderError] = {}
-        try:
-            rows = self._encoder.encode_images(images, purpose="embed images")
-        except EncoderError:
-            rows = np.zeros((len(images), self._raw.dimension), dtype=np.float32)
-            for at, image in enumerate(images):
-                try:
-                    rows[at] = self._encoder.encode_images([image], purpose="embed images")[0]
-                except EncoderError as error:
-                    failed[at] = error
-            if len(failed) == len(images) and not self._has_embedded:
-                raise  # not one picture's fault, as far as can be seen
-        self._has_embedded = True
-        return rows, failed
 
 
 def _claim(item: Item, seen: set[PointId]) -> PointId | InputError:

@@ -165,12 +165,23 @@ class Candidates:
             return self._rescored(request, searches, number)
         candidates: dict[PointId, None] = {}
         for goal in searches:
-            if goal.space.indexed:
+            if request.plan.strategy == "scan":
+                points = self._scan_for(request, goal, number)
+            elif goal.space.indexed:
                 points = [each.id for each in self._store.query(goal_query(request, goal, number))]
             else:
                 points = rerank_candidates(request, goal, number, self._store, self._resident, self._raw)
             candidates |= dict.fromkeys(points)
         return self._scored(request, list(candidates)), len(candidates)
+
+    def _scan_for(self, request: Request, goal: Goal, number: int) -> list[PointId]:
+        """The points nearest to one goal by the scan."""
+        query_filter = request.query.query_filter
+        chosen = None if query_filter is None else among(query_filter, self._store)
+        (found,) = self._resident.scan().search(
+            [(goal.space, goal.direction[None])], limit=number, among=chosen, without=request.excluded
+        )
+        return [point for point, _ in found]
 
     def _rescored(self, request: Request, searches: Sequence[Goal], number: int) -> tuple[Ranked, int]:
         """The candidates by scores that the engine computes, from the named vectors: no embedding leaves it."""

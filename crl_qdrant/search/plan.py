@@ -24,8 +24,8 @@ def choose_plan(query: Query, spaces: Sequence[Space], resident: Resident) -> Pl
     """
     lacking = [space.name for space in spaces if not space.indexed]
     combined = len(spaces) > 1 or query.modifier is not None or all(weight < 0 for weight in query.weights.values())
-    # what is unlike in some respect is looked for among what is alike overall
-    scans_all = any(weight > 0 for weight in query.weights.values()) or query.modifier is not None
+    # what is unlike in some respect is looked for among what is alike overall, and the paper's norms are of candidates
+    scans_all = not combined or (query.scoring != "paper" and _looks_for_something(query))
     exact_index = not combined and query.search_params is not None and bool(query.search_params.exact)
     if query.strategy == "auto":
         if not lacking:
@@ -46,6 +46,10 @@ def choose_plan(query: Query, spaces: Sequence[Space], resident: Resident) -> Pl
             raise InputError(f"the scan cannot be used: {sizes}; raise `scan_memory`, or leave `strategy` out")
     exact = {"named": exact_index, "scan": scans_all, "rerank": False}[query.strategy]
     return Plan(query.strategy, exact, "it was asked for")
+
+
+def _looks_for_something(query: Query) -> bool:
+    return query.modifier is not None or any(weight > 0 for weight in query.weights.values())
 
 
 def _fits(resident: Resident) -> tuple[bool, str]:

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from fakes import unit
 
 from crl_qdrant import Ablation, Criterion, CRLCollection, InputError, NotFoundError, Options, PRESETS, Variant
 from crl_qdrant.analysis.ablation import titles
+from crl_qdrant.analysis.metrics import mean_average_precision
 from crl_qdrant.analysis.precision import Precision
 from crl_qdrant.cli.app import main
-from crl_qdrant.evaluation.metrics import mean_average_precision
 
 RNG = np.random.default_rng(0)
 AXES = np.eye(12)
@@ -67,7 +66,7 @@ def test_every_variant_is_measured_or_said_why_not(products: CRLCollection) -> N
         if preset != "raw":
             products.define(Criterion("colour", COLOURS, embeddings=TEXTS, preset=preset))
         _, rows = products.representations(None if preset == "raw" else "colour")
-        expected = mean_average_precision(torch.from_numpy(rows), labels)
+        expected = mean_average_precision(rows, labels)
         assert variants[preset].precision == pytest.approx(expected, abs=1e-4)
         gain = expected - variants["default"].precision
         assert variants[preset].gain == pytest.approx(gain, abs=1e-4)
@@ -136,7 +135,7 @@ def test_precision_of_halves_is_that_of_the_metric() -> None:
     assert len(measured) == 1 + 20
     for value, part in zip(measured, precision._parts, strict=True):
         some = [label for label, there in zip(labels, part, strict=True) if there]
-        assert value == pytest.approx(mean_average_precision(torch.from_numpy(rows[part]), some), abs=1e-6)
+        assert value == pytest.approx(mean_average_precision(rows[part], some), abs=1e-6)
 
 
 def test_the_standard_error_is_how_much_a_difference_varies() -> None:

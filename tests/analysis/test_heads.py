@@ -14,12 +14,14 @@ from fakes import ColourEncoder, picture, unit
 from qdrant_client import models
 
 from crl_qdrant import Criterion, CriterionError, CRLCollection, HeadReport, InputError, NotFoundError
-from crl_qdrant.evaluation.metrics import mean_average_precision
-from crl_qdrant.projection.on_device import conditional_representation, Head, Projection, projection_of
+from crl_qdrant.analysis.metrics import mean_average_precision
+from crl_qdrant.projection.build import build_projection
+from crl_qdrant.projection.on_device import conditional_representation, Head, on_device, Projection
 from crl_qdrant.projection.options import Options
 from crl_qdrant.projection.stored import StoredProjection
 from crl_qdrant.projection.stored_head import StoredHead
-from crl_qdrant.projection.training import _folded, _networks, train_heads, triplet_loss, Triplets, TripletSettings
+from crl_qdrant.projection.training import _folded, _networks, train_heads
+from crl_qdrant.projection.triplets import triplet_loss, Triplets, TripletSettings
 
 RNG = np.random.default_rng(23)
 QUICK: dict[str, Any] = {"epochs": 3, "out": 12}
@@ -44,9 +46,8 @@ def some_head(width: int, hidden: int = 9, out: int = 5) -> StoredHead:
 
 def both_forms() -> tuple[Projection, StoredProjection]:
     """One projection of seven words, without a head."""
-    made = projection_of(torch.tensor(RNG.normal(size=(7, 16)), dtype=torch.float32), Options())
-    matrix, offset, words = (each.numpy() for each in (made.matrix, made.offset, made.words))
-    return made, StoredProjection(matrix, offset, words, made.sharpen, made.blend)
+    stored = build_projection(RNG.normal(size=(7, 16)), Options())
+    return on_device(stored), stored
 
 
 def nothing(items: int, total: int | None = None) -> None:
@@ -164,7 +165,7 @@ def test_on_the_demo_it_beats_the_paper_without_training(demo_shop: dict[str, An
         report = products.train_head("pattern", {n: labels[n] for n in trained_on}, epochs=8, seed=0)
         after = _rows(products, "pattern")
     held_out = slice(400, 600)  # neither trained on nor used to choose the epoch
-    free, head = (mean_average_precision(torch.tensor(each[held_out]), labels[held_out]) for each in (before, after))
+    free, head = (mean_average_precision(each[held_out], labels[held_out]) for each in (before, after))
     assert (report.kept, report.trained_on + report.validated_on, report.labels) == (True, 400, 8)
     assert report.raw < 0.6 < report.training_free < report.head
     assert head > free + 0.008, (free, head)  # 0.959 and 0.980 were measured
@@ -312,13 +313,13 @@ def test_bad_input(location: Any) -> None:
     every: tuple[tuple[Any, dict[str, Any], str], ...] = (
         ("colour", {}, "no point has a value in the payload field 'colour'"),
         ({}, {}, "labels are needed, and there are none"),
-        (dict.fromkeys(range(9), "a"), {}, "two labels at least, with 4 items or more each; there are: 'a' 9"),
-        ("n", {}, "two labels at least, with 4 items or more each; there are: 0 1, 1 1"),
+        (dict.fromkeys(range(9), "a"), {}, "at least two labels with 4 items each; there are: 'a' 9"),
+        ("n", {}, "at least two labels with 4 items each; there are: 0 1, 1 1"),
         ({1: ["a"]}, {}, "a label is one text"),
-        ("cut", {"validation": 1.0}, "validation is a share"),
+        ("cut", {"validation": 1.0}, "`validation` must be a share"),
         ("cut", {"out": 0}, "out must be a whole number and at least 1, got 0"),
         ("cut", {"epochs": 0}, "epochs must be"),
-        ("cut", {"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ("cut", {"learning_rate": 0.0}, "`learning_rate` must be above 0"),
         ("cut", {"seed": -1}, "seed must be"),
     )
     for labels, options, complaint in every:

@@ -22,7 +22,8 @@ import qdrant_edge as edge
 import torch
 
 from crl_qdrant import Criterion, CRLCollection, Query
-from crl_qdrant.projection.on_device import conditional_representation, Projection, projection_of
+from crl_qdrant.projection.build import build_projection
+from crl_qdrant.projection.on_device import conditional_representation, on_device, Projection
 from crl_qdrant.projection.options import PRESETS
 
 DIMENSION, WORDS, LIMIT, BATCH = 512, 32, 10, 1000
@@ -140,7 +141,7 @@ def main() -> None:
             products.define(criterion)
 
         matrix = torch.from_numpy(rows).half()
-        projections = [projection_of(torch.tensor(criterion.embeddings), PRESETS["paper"]) for criterion in criteria]
+        projections = [on_device(build_projection(criterion.embeddings, PRESETS["paper"])) for criterion in criteria]
         representation = conditional_representation(matrix, projections[0])
         before = resident_bytes()
         products.search(embedding=rows[0], criterion="c0")

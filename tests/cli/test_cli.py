@@ -216,7 +216,7 @@ def test_help_and_version(crl: Run) -> None:
 
 
 def test_a_bar_in_a_terminal_and_silence_in_a_pipe(catalog: Path) -> None:
-    command = [sys.executable, "-m", "crl_qdrant.cli.app", "ingest", "catalog.csv", "--images", "photos"]
+    command = [sys.executable, "-m", "crl_qdrant.cli", "ingest", "catalog.csv", "--images", "photos"]
     command += ["--id-column", "sku", "--encoder", "demo", "--device", "cpu"]
     ours, theirs = pty.openpty()
     terminal = subprocess.Popen(
@@ -244,7 +244,7 @@ def test_ctrl_c_says_how_to_go_on(crl: Run, catalog: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("crl_qdrant.ingestion.writer.Writer.write", stopped)
     status, _, err = ingest(crl, "--encoder", "demo")
-    assert (status, err) == (130, "stopped; what was written stays, and the same command goes on from there\n")
+    assert (status, err) == (130, "interrupted; what was written stays, and the same command resumes\n")
 
 
 def test_a_picture_can_be_asked_about_that_is_not_in_the_catalogue(crl: Run, catalog: Path, tmp_path: Path) -> None:

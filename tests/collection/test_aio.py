@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from fakes import ColourEncoder, picture
 from qdrant_client import AsyncQdrantClient, QdrantClient
+from waiting import wait_on_loop_until
 
 from crl_qdrant import AsyncCRLCollection, Criterion, CRLCollection, InputError, NotFoundError, Query, StoreError
 
@@ -84,10 +85,11 @@ def test_a_life_in_asyncio(location: Any) -> None:
 
 
 def test_the_loop_is_never_blocked(location: Any) -> None:
-    loop_goes_on = threading.Event()
+    encoding, loop_goes_on = threading.Event(), threading.Event()
 
     class Waiting(ColourEncoder):
         def encode_images(self, images: Any) -> Any:
+            encoding.set()
             # were the loop blocked by this call, nobody could ever set the event
             assert loop_goes_on.wait(timeout=60)
             return super().encode_images(images)
@@ -96,7 +98,7 @@ def test_the_loop_is_never_blocked(location: Any) -> None:
         async with await AsyncCRLCollection.create("products", location=location, encoder=Waiting()) as products:
             await products.add([1, 2], embeddings=np.eye(4)[:2])
             searches = [asyncio.create_task(products.search(picture("red"))) for _ in range(4)]
-            await asyncio.sleep(0.05)
+            await wait_on_loop_until(encoding.is_set)
             assert not any(search.done() for search in searches)
             loop_goes_on.set()
             assert [len(hits) for hits in await asyncio.gather(*searches)] == [2, 2, 2, 2]

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
-import operations
 import pytest
+import random_operations as operations
+from check_after_kill import check_after_kill
 from fakes import conditional_cosines, unit
-from killed import processes, told, walk
-from outcome import outcome
+from killed_processes import processes, run_and_die, told, walk
+from waiting import ended_after, wait_until
 
 from crl_qdrant import Criterion, CriterionState, CRLCollection
+from crl_qdrant.cli.app import main
 
 NUMBER, DIMENSION = 6000, 16
 RNG = np.random.default_rng(21)
@@ -27,33 +27,13 @@ TEXTS = unit(RNG.normal(size=(6, DIMENSION)))
 STYLE = Criterion("style", list("abcdef"), embeddings=TEXTS, preset="paper")
 
 
-def program(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "crl_qdrant.cli.app", *arguments]
-
-
-def start_and_kill(command: list[str], folder: Path, watched: Path, after_s: float) -> bool:
-    """Starts the command, kills it some time after it began to write; whether it was still at work then."""
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    before = _size(watched)
-    while process.poll() is None and _size(watched) == before:
-        time.sleep(0.002)
-    time.sleep(after_s)
-    at_work = process.poll() is None
-    if at_work:
-        os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    return at_work
-
-
-def _size(folder: Path) -> list[tuple[str, int]]:
-    """What changes when something is written: the write-ahead log and the metadata."""
-    found = []
-    for path in sorted(folder.rglob("*")):
-        try:
-            found.append((path.name, path.stat().st_mtime_ns))
-        except FileNotFoundError:  # renamed meanwhile
-            continue
-    return found
+def kill(folder: Path, arguments: list[str], call: str, number: int) -> None:
+    """Run the command until its store has made this many calls, and no further."""
+    process = processes().Process(target=run_and_die, args=(folder, arguments, call, number), daemon=True)
+    process.start()
+    with ended_after(process):
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
 
 
 @pytest.fixture
@@ -78,36 +58,34 @@ def check(folder: Path, *, criteria: bool) -> None:
             assert np.abs(rows[order] @ rows[order].T - conditional_cosines(ROWS[:500], TEXTS)).max() <= 1e-5
 
 
-def test_ingest(catalog: Path) -> None:
-    command = program("ingest", "catalog.csv", "--id-column", "id", "--embeddings", "vectors.npy", "--batch-size", "40")
-    killed = [start_and_kill(command, catalog, catalog / "data", after) for after in (0.0, 0.1, 0.25)]
-    assert any(killed)
-    done = subprocess.run([*command, "--json"], cwd=catalog, capture_output=True, text=True, check=True)
-    report = json.loads(done.stdout)
-    assert report["written"] + report["unchanged"] == NUMBER
-    assert report["unchanged"] > 0
+def test_ingest(catalog: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["ingest", "catalog.csv", "--id-column", "id", "--embeddings", "vectors.npy", "--batch-size", "40"]
+    for number in (1, 30, 60):
+        kill(catalog, command, "upsert", number)
+    monkeypatch.chdir(catalog)
+    monkeypatch.setattr(sys, "argv", ["crl-qdrant", *command, "--json"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert not stop.value.code
+    report = json.loads(capsys.readouterr().out)
+    assert report["unchanged"] == 91 * 40
+    assert report["written"] == NUMBER - report["unchanged"]
     check(catalog, criteria=False)
 
 
-def test_materialize(catalog: Path) -> None:
+@pytest.mark.parametrize("number", [1, 3])
+def test_materialize(catalog: Path, number: int) -> None:
     with CRLCollection.create("products", location=catalog / "data", dimension=DIMENSION) as products:
         products.add(ids=range(NUMBER), embeddings=ROWS, payloads=[{"group": n % 7} for n in range(NUMBER)])
         products.define(STYLE)
-    code = (
-        "from crl_qdrant import CRLCollection\n"
-        "with CRLCollection.open('products', location='data') as products:\n"
-        "    products.materialize('style', batch_size=40)\n"
-    )
-    command = [sys.executable, "-c", code]
-    killed = [start_and_kill(command, catalog, catalog / "data", after) for after in (0.0, 0.05, 0.15)]
-    assert any(killed)
+    kill(catalog, ["materialize", "style"], "update_vectors", number)
     with CRLCollection.open("products", location=catalog / "data") as products:
-        # half done is not done: the search goes by the scan, which is exact
+        # half done is not done: the search uses the scan, which is exact
         representation = unit(ROWS.astype(np.float64) @ TEXTS.T)
         expected = np.sort(representation @ representation[0])[::-1][:10]
         hits = products.search(embedding=ROWS[0], criterion="style", limit=10)
         assert [hit.score for hit in hits] == pytest.approx(expected, abs=1e-3)
-    subprocess.run(program("materialize", "style"), cwd=catalog, capture_output=True, check=True)
+        products.materialize("style")
     check(catalog, criteria=True)
 
 
@@ -118,26 +96,22 @@ def test_thirty_kills(tmp_path: Path) -> None:
     """Half of them at any moment, half between two writes of Edge that belong together."""
     data, log = tmp_path / "data", tmp_path / "log"
     expected = operations.collection(data)
-    context = processes()
+    context, shard = processes(), data / "products" / "shard"
     for kill in range(KILLS):
         rng = random.Random(f"{SEED} {kill}")
         log.unlink(missing_ok=True)
         process = context.Process(target=walk, args=(data, log, f"{SEED} {kill}", expected), daemon=True)
         process.start()
-        begun, seconds = rng.randrange(1, 12), rng.random() * 0.03
-        while process.is_alive() and len(told(log)) < begun:
-            time.sleep(0.001)
-        if kill % 2:
-            while process.is_alive() and not between_two_writes(data / "products" / "shard"):
-                pass
-        else:
-            time.sleep(seconds)
-        at_work = process.is_alive()
-        process.kill()
-        process.join()
+        with ended_after(process):
+            begun, seconds = rng.randrange(1, 12), rng.random() * 0.03
+            wait_until(lambda begun=begun: len(told(log)) >= begun, process)
+            if kill % 2:  # unless the moment is missed again and again
+                wait_until(lambda end=begun + 60: between_two_writes(shard) or len(told(log)) >= end, process)
+            else:
+                time.sleep(seconds)  # any moment will do
+        assert process.exitcode == -signal.SIGKILL
         try:
-            assert at_work
-            expected = outcome(data, expected, told(log))
+            expected = check_after_kill(data, expected, told(log))
         except BaseException as error:
             raise AssertionError(f"kill {kill} of seed {SEED} after {told(log)}") from error
 
@@ -147,6 +121,6 @@ def between_two_writes(shard: Path) -> bool:
     try:
         wanted = json.loads((shard / "edge_config.json").read_text())["vectors"]
         segments = [json.loads(path.read_text())["config"] for path in shard.glob("segments/*/segment.json")]
-    except FileNotFoundError:  # optimised away meanwhile
+    except (FileNotFoundError, json.JSONDecodeError):  # optimized away, or half written
         return False
     return any({*segment["vector_data"]} != {*wanted} for segment in segments)

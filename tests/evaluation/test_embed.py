@@ -11,7 +11,7 @@ import pytest
 from fakes import ColourEncoder, picture, unit
 from PIL import Image
 
-from crl_qdrant.errors import DatasetError, EmbeddingError, StoreError
+from crl_qdrant.errors import DatasetError, EncoderError, StoreError
 from crl_qdrant.evaluation.embed import embed_images
 
 
@@ -69,7 +69,7 @@ def test_broken_images_are_named_and_the_others_kept(images: list[Path], tmp_pat
     images[2].write_bytes(whole[:40])
     images[5].write_text("not a picture")
     encoder = Counting()
-    with pytest.raises(DatasetError, match=r"2 of 7 images cannot be read: image .*2\.png .*5\.png is not an image"):
+    with pytest.raises(DatasetError, match=r"2 of 7 images cannot be embedded: .*2\.png .*5\.png is not an image"):
         embed_images(images, encoder, tmp_path / "out")
     assert encoder.seen == 5
     images[2].write_bytes(whole)
@@ -78,12 +78,33 @@ def test_broken_images_are_named_and_the_others_kept(images: list[Path], tmp_pat
     assert encoder.seen == 7
 
 
+def test_an_image_at_which_the_encoder_raises_does_not_cost_the_others(images: list[Path], tmp_path: Path) -> None:
+    class Choosy(ColourEncoder):
+        def encode_images(self, images: Sequence[Image.Image]) -> npt.NDArray[np.float64]:
+            if any(image.getpixel((0, 0)) == (80, 195, 7) for image in images):
+                raise ValueError("not this one")
+            return super().encode_images(images)
+
+    with pytest.raises(DatasetError, match=r"1 of 7 images cannot be embedded: image .*2\.png: .*not this one"):
+        embed_images(images, Choosy(), tmp_path / "out")
+    rest = Counting()
+    assert embed_images(images, rest, tmp_path / "out").any(axis=1).all()
+    assert rest.seen == 1
+
+    class Failing(ColourEncoder):
+        def encode_images(self, images: Sequence[Image.Image]) -> npt.NDArray[np.float64]:
+            raise ValueError("out of order")
+
+    with pytest.raises(EncoderError, match="out of order"):
+        embed_images(images, Failing(), tmp_path / "other")
+
+
 def test_what_an_encoder_gives_is_checked(images: list[Path], tmp_path: Path) -> None:
     class Broken(ColourEncoder):
         def encode_images(self, images: Sequence[Image.Image]) -> npt.NDArray[np.float64]:
             return np.full((len(images), 4), np.nan)
 
-    with pytest.raises(EmbeddingError, match="row 0 of what encoder 'colours' makes of images holds NaN"):
+    with pytest.raises(DatasetError, match=r"7 of 7 images cannot be embedded: image .*0\.png: .*NaN"):
         embed_images(images, Broken(), tmp_path / "out")
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be kept"):

@@ -5,44 +5,15 @@ import math
 
 import numpy as np
 import pytest
-import torch
-from fakes import unit
-from sklearn.metrics import average_precision_score
 
 from crl_qdrant.errors import InputError
 from crl_qdrant.evaluation.metrics import (
-    average_precisions,
     clustering_agreement,
     contingency,
-    mean_average_precision,
     recall_at,
     target_rank,
     weighted_mean,
 )
-
-
-def test_hand_worked_case() -> None:
-    # on a half circle, at 0, 10, 30 and 90 degrees: from the first, the others come in that order
-    angles = np.radians([0, 10, 30, 90])
-    points = torch.tensor(np.stack([np.cos(angles), np.sin(angles)], axis=1))
-    # labels a b a b: query 0 finds its a second (1/2), query 1 its b third (1/3), queries 2 and 3 second (1/2)
-    assert mean_average_precision(points, list("abab")) == pytest.approx((1 / 2 + 1 / 3 + 1 / 2 + 1 / 2) / 4)
-
-
-def test_queries_without_a_relevant_item_do_not_count() -> None:
-    points = torch.eye(3)
-    assert mean_average_precision(points, ["a", "a", "lonely"]) == pytest.approx((1 / 1 + 1 / 1) / 2)
-    assert math.isnan(mean_average_precision(points, list("abc")))
-
-
-def test_same_as_scikit_learn() -> None:
-    rng = np.random.default_rng(5)
-    rows, labels = unit(rng.normal(size=(300, 6))), rng.integers(0, 5, size=300)
-    expected = []
-    for query in range(300):
-        others = np.arange(300) != query
-        expected.append(average_precision_score(labels[others] == labels[query], (rows @ rows[query])[others]))
-    assert mean_average_precision(torch.tensor(rows), labels.tolist()) == pytest.approx(np.mean(expected), abs=1e-9)
 
 
 def test_clusters_are_matched_one_to_one() -> None:
@@ -81,10 +52,5 @@ def test_ties_count_against_the_target() -> None:
     assert [recall_at(ranks, k) for k in (1, 2, 3, 4, 5)] == pytest.approx([0.2, 0.4, 0.4, 0.8, 1.0])
 
 
-def test_average_precision_of_each_query() -> None:
-    scores = torch.tensor([[0.9, 0.8, 0.7], [0.1, 0.2, 0.3], [1.0, 2.0, 3.0]])
-    relevant = torch.tensor([[True, False, True], [True, False, False], [False, False, False]])
-    found = average_precisions(scores, relevant)
-    assert found[:2].tolist() == pytest.approx([(1 + 2 / 3) / 2, 1 / 3])
-    assert math.isnan(found[2])
+def test_a_weighted_mean() -> None:
     assert weighted_mean([0.5, 0.2], [1, 3]) == pytest.approx(0.275)

@@ -12,12 +12,13 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
-from crl_qdrant import Criterion
+from crl_qdrant import Criterion, CRLCollection
+from crl_qdrant.analysis.scaling import rescale
 from crl_qdrant.common.arrays import unit_or_zero
-from crl_qdrant.errors import EmbeddingError, InputError
+from crl_qdrant.errors import EncoderError, InputError
 from crl_qdrant.evaluation.clustering import cluster
 from crl_qdrant.evaluation.fashion import attribute_precision, reduced_words
-from crl_qdrant.evaluation.few_shot import few_shot, rescale
+from crl_qdrant.evaluation.few_shot import few_shot
 from crl_qdrant.evaluation.representation import embed_words, represent
 from crl_qdrant.evaluation.scores import Score
 from crl_qdrant.evaluation.similarity import condition_texts, gallery_ranks, GalleryQuery
@@ -62,8 +63,20 @@ def test_words_are_embedded_once_and_as_given() -> None:
         def encode_texts(self, texts: Any) -> npt.NDArray[np.float64]:
             return np.zeros((len(texts), 4))
 
-    with pytest.raises(EmbeddingError, match="what encoder 'colours' makes of texts is all zeros"):
+    with pytest.raises(EncoderError, match=r"encoder 'colours' cannot be used: .* zeros"):
         embed_words(colours, Broken())
+
+
+def test_words_in_several_prompts_are_averaged_as_in_a_collection() -> None:
+    class Prompted(ColourEncoder):
+        def encode_texts(self, texts: Any) -> npt.NDArray[np.float64]:
+            return super().encode_texts(texts) + np.array([[0, 0, 0, "photo" in text] for text in texts])
+
+    colours = Criterion("colour", ["red", "green", "blue"], prompt=["a {} thing", "photo of a {} thing"])
+    found = embed_words(colours, Prompted())
+    assert found.shape == (3, 4)
+    with CRLCollection.create("products", location=":memory:", encoder=Prompted()) as products:
+        assert found == pytest.approx(products.define(colours).embeddings, abs=1e-6)
 
 
 def test_clusters_of_separable_classes_are_the_classes() -> None:

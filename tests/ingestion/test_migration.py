@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import ColourEncoder, image_of, Newer, picture
-from killed import migrate_and_die, opened, processes
+from killed_processes import migrate_and_die, opened, processes
+from waiting import ended_after
 
 from crl_qdrant import CriterionState, CRLCollection, CRLError, InputError, ManifestError
 from crl_qdrant.ingestion.migration import Migrator
@@ -163,9 +164,10 @@ def test_killed_anywhere_it_goes_on(tmp_path: Any) -> None:
     random.Random(4).shuffle(calls)
     kills = 0
     for call, number in calls:
-        process = context.Process(target=migrate_and_die, args=(tmp_path / "colours", call, number))
+        process = context.Process(target=migrate_and_die, args=(tmp_path / "colours", call, number), daemon=True)
         process.start()
-        process.join()
+        with ended_after(process):
+            process.join()
         assert process.exitcode in (0, -signal.SIGKILL)
         kills += process.exitcode != 0
         products, _ = opened(tmp_path / "colours")
@@ -198,7 +200,7 @@ def test_points_without_a_picture_can_be_left_behind_and_seen_to_later(location:
         Newer(), lambda point, payload: {}[point] if point == 7 else image_of(point, payload), on_error="skip"
     )
     assert ([each.id for each in done.rejected], done.left, done.done) == ([7], 1, True)
-    assert "its image cannot be had: KeyError" in str(done.rejected[0])
+    assert "it cannot be read: KeyError" in str(done.rejected[0])
     assert 7 not in {hit.id for hit in products.search(picture(PICTURES[7]), limit=60)}
     assert products.migrate(Newer(), image_of).left == 0
     products.materialize("colour")

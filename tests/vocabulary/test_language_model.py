@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
 from anthropic.types import Model
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import ctrl_c_when
 
 from crl_qdrant import InputError, MissingPackageError, VocabularyError
 from crl_qdrant.vocabulary import cleaned_words, LanguageModel, PAPER_PROMPT, PROMPTS, WordSource
@@ -245,22 +246,17 @@ def test_one_attempt_is_one(service: StandIn, waits: list[float]) -> None:
 
 
 def test_ctrl_c_ends_a_wait(service: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    real_sleep, main = time.sleep, threading.main_thread().ident
+    real_sleep, asleep = time.sleep, threading.Event()
 
     def sleep(seconds: float) -> None:
         assert seconds == 100
-        threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGINT)).start()
+        asleep.set()
         real_sleep(seconds)
 
-    monkeypatch.setattr("tenacity.nap.time.sleep", sleep)
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=sleep))
     service.replies = [failure(429, "rate_limit_error", retry_after="100")]
-    # a process that a shell started in the background ignores the signal
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            model(service)("colour")
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt), ctrl_c_when(asleep.is_set):
+        model(service)("colour")
     assert len(service.requests) == 1
 
 

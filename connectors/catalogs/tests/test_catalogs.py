@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,8 @@ def test_a_folder_is_read_with_its_subfolders(tmp_path: Path) -> None:
 
 
 def test_readers_are_found_by_their_entry_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # the group's name is public: readers of others are registered under it
+    assert {"folder", "table"} <= {each.name for each in entry_points(group="crl_qdrant.catalogs")}
     assert find_reader(table(tmp_path, "id\n1\n")) is TABLE
     assert find_reader(tmp_path) is FOLDER
     with pytest.raises(CatalogError, match=r"no reader takes .*; there are readers for: folder, table"):

@@ -56,7 +56,7 @@ class TorchEngine:
         """As `Engine.project`."""
         if space.projection is None:
             return embeddings.float()
-        return conditional_representation(embeddings, space.projector.on_device(space.projection))
+        return conditional_representation(embeddings, space.projector.projection(space.projection))
 
     def best(self, terms: Sequence[tuple[Sequence[Any], Float32Array]], barred: BoolArray, limit: int) -> Best:
         """The best rows lie in the blocks whose best rows are best: those are found, and their rows scored again."""

@@ -7,8 +7,8 @@ import pytest
 import torch
 from fakes import conditional_cosines, unit
 
-from crl_qdrant.criteria.projector import Projector
 from crl_qdrant.criteria.space import RAW, Space
+from crl_qdrant.projection.projector import Projector
 from crl_qdrant.projection.stored import StoredProjection
 from crl_qdrant.search.memory import scan as module
 from crl_qdrant.search.memory.engine import Engine, NumpyEngine

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -14,14 +13,21 @@ import numpy as np
 import pytest
 import qdrant_edge as edge
 from fakes import unit
+from waiting import ctrl_c_when, ended_after, wait_on_loop_until, wait_until
 
 from crl_qdrant import AsyncCRLCollection, Criterion, CRLCollection, LockedError, StoreError
 from crl_qdrant.stores.edge import optimize as edge_optimize
 from crl_qdrant.stores.edge.lock import DirectoryLock
 
 ROWS = unit(np.random.default_rng(2).normal(size=(40, 6)))
-WAITING = "import pathlib, sys, time\nwhile not (pathlib.Path(sys.argv[1]) / 'go').exists():\n    time.sleep(0.01)"
-FOR_EVER = "import time\ntime.sleep(600)"
+WAITING = """
+import pathlib, sys, time
+
+shard = pathlib.Path(sys.argv[1])
+(shard / "begun").touch()
+while not (shard / "go").exists():
+    time.sleep(0.01)
+"""
 
 
 @pytest.fixture
@@ -53,11 +59,12 @@ def test_an_event_loop_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     async def live() -> None:
         async with await AsyncCRLCollection.create("products", location=tmp_path, dimension=6) as products:
             await products.add(range(40), embeddings=ROWS)
+            shard = tmp_path / "products" / "shard"
             building = asyncio.create_task(products.optimize())
             counting = asyncio.create_task(products.count())
-            await asyncio.sleep(0.1)
+            await wait_on_loop_until((shard / "begun").exists)
             assert not building.done()
-            (tmp_path / "products" / "shard" / "go").touch()
+            (shard / "go").touch()
             await building
             assert await counting == 40
 
@@ -77,10 +84,9 @@ def test_what_goes_wrong_is_told_and_leaves_the_collection_open(
     assert works(products)
 
 
-def test_ctrl_c_stops_it(products: CRLCollection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge_optimize, "_PROGRAM", FOR_EVER)
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
+def test_ctrl_c_stops_it(products: CRLCollection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge_optimize, "_PROGRAM", WAITING)
+    with pytest.raises(KeyboardInterrupt), ctrl_c_when((tmp_path / "products" / "shard" / "begun").exists):
         products.optimize()
     assert works(products)
 
@@ -96,15 +102,22 @@ def test_it_dies_with_its_owner(products: CRLCollection, tmp_path: Path) -> None
         "edge_optimize._PROGRAM = program\n"
         "CRLCollection.open('products', location='.').optimize()\n"
     )
-    owner = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path)
-    while not (tmp_path / "begun").exists():
-        assert owner.poll() is None
-    with pytest.raises(LockedError, match="open already"):
-        CRLCollection.open("products", location=tmp_path)
-    owner.kill()
-    owner.wait()
+    with ended_after(subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path)) as owner:
+        wait_until((tmp_path / "begun").exists, owner)
+        with pytest.raises(LockedError, match="open already"):
+            CRLCollection.open("products", location=tmp_path)
+    # the index builder is killed with its owner, a little later where the machine is busy
+    wait_until(lambda: can_be_locked(tmp_path / "products"))
     with CRLCollection.open("products", location=tmp_path) as again:
         assert works(again)
+
+
+def can_be_locked(directory: Path) -> bool:
+    try:
+        DirectoryLock(directory).release()
+    except BlockingIOError:
+        return False
+    return True
 
 
 def test_a_refused_open_changes_nothing(products: CRLCollection, tmp_path: Path) -> None:
@@ -129,17 +142,21 @@ def test_a_refused_open_changes_nothing(products: CRLCollection, tmp_path: Path)
         assert again.count() == 60
 
 
-def test_nobody_else_gets_it_while_its_index_is_built(products: CRLCollection, monkeypatch: pytest.MonkeyPatch) -> None:
-    location = products._store._directory.parent  # type: ignore[attr-defined]
+def test_nobody_else_gets_it_while_its_index_is_built(
+    products: CRLCollection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = tmp_path / "products" / "shard"
     monkeypatch.setattr(edge_optimize, "_PROGRAM", WAITING)
     building = threading.Thread(target=products.optimize)
     building.start()
-    for _ in range(3):
+    try:
+        wait_until((shard / "begun").exists)
         with pytest.raises(LockedError):
-            CRLCollection.open("products", location=location)
-    assert building.is_alive()
-    (location / "products" / "shard" / "go").touch()
-    building.join()
+            CRLCollection.open("products", location=tmp_path)
+        assert building.is_alive()
+    finally:
+        (shard / "go").touch()
+        building.join()
     assert works(products)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-import operations
 import pytest
-from killed import die, processes
-from operations import Operation
-from outcome import outcome
+import random_operations as operations
+from check_after_kill import check_after_kill
+from killed_processes import die, processes
+from random_operations import Operation
+from waiting import ended_after
 
 from crl_qdrant import CRLCollection, LockedError, StoreError
 from crl_qdrant.stores import create_store, open_store
@@ -34,7 +36,9 @@ def killed(data: Path, operation: Operation, call: str) -> dict[str, str]:
     records = data / "records.json"
     process = processes().Process(target=die, args=(data, operation, call, records), daemon=True)
     process.start()
-    process.join()
+    with ended_after(process):
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
     return dict(json.loads(records.read_text()))
 
 
@@ -48,7 +52,7 @@ def test_a_kill_between_two_writes(tmp_path: Path, kill: str, written: str) -> N
     not_yet = {"no record": [one, other], "one segment's": [other], "the other segment's": [one]}.get(written, [])
     for path in (*not_yet, config):
         Path(path).write_text(before[path])
-    outcome(tmp_path, expected, [(operation, False)])
+    check_after_kill(tmp_path, expected, [(operation, False)])
 
 
 def test_a_criterion_changed_while_it_is_built(tmp_path: Path) -> None:
@@ -57,7 +61,7 @@ def test_a_criterion_changed_while_it_is_built(tmp_path: Path) -> None:
     before = killed(tmp_path, ["define", "style", 1], "drop_vector")
     for path in list(before)[:2]:
         Path(path).write_text(before[path])
-    outcome(tmp_path, expected, [(["define", "style", 1], False)])
+    check_after_kill(tmp_path, expected, [(["define", "style", 1], False)])
 
 
 def test_half_removed_files_of_a_vector(tmp_path: Path) -> None:
@@ -68,7 +72,7 @@ def test_half_removed_files_of_a_vector(tmp_path: Path) -> None:
     for segment in Path(config).parent.glob("segments/*"):
         (segment / "vector_storage-crl_style" / "vectors").mkdir(parents=True)
         (segment / "vector_storage-crl_style" / "vectors" / "chunk_0.mmap").write_bytes(b"\0" * 64)
-    outcome(tmp_path, expected, [(["drop", "style"], False)])
+    check_after_kill(tmp_path, expected, [(["drop", "style"], False)])
 
 
 @pytest.mark.parametrize("again", [None, 1], ids=["dropped", "defined otherwise"])
@@ -83,7 +87,7 @@ def test_points_with_a_vector_that_is_gone(tmp_path: Path, again: int | None) ->
         for operation in done:
             operations.carry_out(products, operation)
         shutil.copytree(data, tmp_path / "killed")
-    outcome(tmp_path / "killed", expected, log)
+    check_after_kill(tmp_path / "killed", expected, log)
 
 
 @pytest.mark.parametrize("gone", ["image", "image~2"])

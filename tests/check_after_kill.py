@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import operations
 import pytest
+import random_operations as operations
 from fakes import unit
-from operations import Expected, Operation
 from qdrant_client import models
+from random_operations import Expected, Operation
 
 from crl_qdrant import CriterionState, CRLCollection
 from crl_qdrant.collection.info import CriterionInfo
@@ -18,7 +18,7 @@ from crl_qdrant.criteria.manifest import Manifest
 EXACT = models.SearchParams(exact=True)
 
 
-def outcome(data: Path, expected: Expected, told: list[tuple[Operation, bool]]) -> Expected:
+def check_after_kill(data: Path, expected: Expected, told: list[tuple[Operation, bool]]) -> Expected:
     """What there is after a kill, when what was begun has been finished: checked against what was told."""
     for operation, done in told[:-1]:
         assert done
