@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.arrays import Float32Array, Rows
 from crl_qdrant.projection.projector import Projector
 from crl_qdrant.projection.stored import StoredProjection
 
@@ -44,6 +44,10 @@ class Space:
     def rank(self) -> int:
         """Dimensions of a criterion's representations; 0 in the raw space."""
         return 0 if self.projection is None else self.projection.rank
+
+    def represent_few(self, embeddings: Rows) -> Rows:
+        """The same as `represent`, in NumPy and in the precision of the embeddings: a search wakes no device for it."""
+        return embeddings if self.projection is None else self.projection.represent(embeddings)
 
     def represent(self, embeddings: Float32Array) -> Float32Array:
         """Representations [N, r] of unit embeddings [N, d], unit rows."""

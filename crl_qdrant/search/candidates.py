@@ -108,7 +108,7 @@ class Candidates:
         if not ids:
             return request
         goals = tuple(
-            replace(goal, direction=add_examples(goal.direction, goal.space.represent(embeddings)))
+            replace(goal, direction=add_examples(goal.direction, goal.space.represent_few(embeddings)))
             if goal.weight > 0
             else goal
             for goal in request.goals
@@ -227,7 +227,7 @@ class Candidates:
             return ranked
         row = {point: at for at, point in enumerate(ids)}
         ranked = ranked.at([at for at, point in enumerate(ranked.ids) if point in row])
-        representations = request.main.space.represent(embeddings[[row[point] for point in ranked.ids]])
+        representations = request.main.space.represent_few(embeddings[[row[point] for point in ranked.ids]])
         number = len(ranked.ids) if request.query.group_by else request.end
         return ranked.at(most_diverse(ranked.scores, representations, diversity=request.query.diversity, limit=number))
 

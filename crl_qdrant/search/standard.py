@@ -40,7 +40,7 @@ def parts_of(request: Request, embeddings: Float32Array) -> dict[str, Scores]:
     exact = embeddings.astype(np.float64)
     parts = {}
     for name, goal in goal_names(request).items():
-        rows = exact if goal.space.projection is None else goal.space.projection.represent(exact)
+        rows = goal.space.represent_few(exact)
         parts[name] = np.round((rows * goal.direction).sum(axis=1), _DIGITS).clip(-1.0, 1.0)
     return parts
 

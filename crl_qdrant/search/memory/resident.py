@@ -90,7 +90,7 @@ class Resident:
         sample = self.sample()
         known = self._in_spaces.get(space.key)
         if known is None or known[0] is not sample:
-            known = sample, space.represent(sample) if len(sample) else sample
+            known = sample, space.represent_few(sample) if len(sample) else sample
             with self._lock:
                 self._in_spaces.pop(space.key, None)
                 while len(self._in_spaces) >= _SPACES:
