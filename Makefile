@@ -1,18 +1,20 @@
-# Both targets do all set-up themselves, in .venv; Python 3.11 or newer is all that is needed.
+# Every target does its own set-up, in .venv; Python 3.11 or newer is all that is needed.
 PYTHON ?= python3
 BIN := .venv/bin
+# two test processes with one thread each are quicker than one process with many threads
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(or $(JOBS),2) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench ablation clean
+.PHONY: help setup demo test light coverage docs bench ablation clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-setup: .venv/.ready ## make .venv with everything that demo and test need
+setup: .venv/.ready ## make .venv with everything that demo, test and docs need
 
 .venv/.ready: pyproject.toml connectors/catalogs/pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -e ".[open-clip,transformers,anthropic,evaluation,dev]" -e connectors/catalogs
+	$(BIN)/pip install --quiet -e ".[open-clip,transformers,anthropic,evaluation,dev,docs]" -e connectors/catalogs
 	touch $@
 
 demo: setup ## render a catalogue, search it by criterion, write demo/index.html
@@ -22,7 +24,16 @@ test: setup ## ruff, mypy and pytest
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(PYTEST)
+
+light: ## install without extras into .venv-light, check its size and that it searches
+	$(PYTHON) tests/light_install/check_light_install.py .venv-light
+
+coverage: setup ## pytest with branch coverage, and the floor below which it fails
+	$(PYTEST) --cov --cov-report=term --cov-report=html:coverage
+
+docs: setup ## build the documentation with its API and command reference into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: setup ## measure against the bare engine, and against doing it by hand
 	$(BIN)/python tests/benchmarks/embedded.py
@@ -31,5 +42,5 @@ bench: setup ## measure against the bare engine, and against doing it by hand
 ablation: setup ## measure what presets and options are worth
 	$(BIN)/python tests/benchmarks/ablation.py
 
-clean: ## remove .venv and what demo wrote
-	rm -rf .venv demo
+clean: ## remove what the other targets made
+	rm -rf .venv .venv-light demo site coverage .coverage

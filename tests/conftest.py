@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,25 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import ColourEncoder
+from hypothesis import settings
 from qdrant_client import QdrantClient
 
 FASHION = Path(__file__).resolve().parents[2] / "shared" / "data" / "fashion-catalog"
+
+
+# the same examples in every run; pytest --hypothesis-profile=explore looks for others
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("explore", max_examples=1000)
+settings.load_profile("repeatable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests that need a server where none is named."""
+    if os.environ.get("QDRANT_URL"):
+        return
+    for item in items:
+        if item.get_closest_marker("server"):
+            item.add_marker(pytest.mark.skip(reason="QDRANT_URL names no Qdrant server"))
 
 
 @pytest.fixture

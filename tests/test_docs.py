@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +13,9 @@ import open_clip
 import pytest
 from small_datasets import make_cards, make_clevr4, make_deepfashion, make_genecis, make_words
 
-from crl_qdrant.cli.app import main
+import crl_qdrant
+from crl_qdrant.cli import criteria, evaluate
+from crl_qdrant.cli.app import app, main
 from crl_qdrant.demo.products import sample_products
 from crl_qdrant.demo.render import render
 
@@ -97,9 +101,37 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
-def test_every_page_is_linked_from_the_readme() -> None:
+def test_every_page_is_linked_from_the_readme_and_in_the_site() -> None:
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")}
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert all(f"docs/{page.name}" in readme for page in (ROOT / "docs").glob("*.md"))
+    assert {*re.findall(r"docs/([\w-]+\.md)", readme)} == pages - {"index.md"}  # which is the site's own first page
+    assert {*re.findall(r": ([\w-]+\.md)\n", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))} == pages
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    listed = re.findall(r"^::: crl_qdrant\.(\w+)$", (ROOT / "docs" / "reference.md").read_text(encoding="utf-8"), re.M)
+    errors_too = {name for name in crl_qdrant.__all__ if name.endswith("Error")} | {"__version__", "errors"}
+    assert {*listed} | errors_too == {*crl_qdrant.__all__, "errors"}
+    assert len(listed) == len({*listed})
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="the site needs the extra docs")
+    subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path / "site"],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        check=True,
+    )
+    reference = (tmp_path / "site" / "reference" / "index.html").read_text(encoding="utf-8")
+    assert 'id="crl_qdrant.CRLCollection.search"' in reference
+    commands = (tmp_path / "site" / "commands" / "index.html").read_text(encoding="utf-8")
+    for group, program in (("", app), ("criteria ", criteria.app), ("eval ", evaluate.app)):
+        for command in program.registered_commands:
+            assert command.callback is not None
+            name = command.name or command.callback.__name__.replace("_", "-")
+            assert f"<code>crl-qdrant {group}{name}</code>" in commands, name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -17,7 +17,7 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 from crl_qdrant.common.arguments import checked_filter
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.points import Payload, PointId
-from crl_qdrant.errors import CRLError, ExistsError, NotFoundError, StoreError
+from crl_qdrant.errors import CRLError, ExistsError, FilterError, NotFoundError, StoreError
 from crl_qdrant.stores.awaited import AwaitedClient
 from crl_qdrant.stores.store import Record, Scored, selector, VectorQuery, WithPayload
 
@@ -152,7 +152,7 @@ class ClientStore:
             self._client.delete(self._name, models.PointIdsList(points=list(ids)), wait=True)
 
     def count(self, query_filter: models.Filter | None = None) -> int:
-        with self._call("counting points"):
+        with self._call("counting points", filtered=query_filter is not None):
             return self._client.count(self._name, count_filter=checked_filter(query_filter), exact=True).count
 
     def query(self, query: VectorQuery) -> list[Scored]:
@@ -171,7 +171,7 @@ class ClientStore:
             )
             for query in queries
         ]
-        with self._call("searching"):
+        with self._call("searching", filtered=any(query.query_filter is not None for query in queries)):
             found = self._client.query_batch_points(self._name, requests)
         return [[Scored(_plain(p.id), p.score, p.payload) for p in each.points] for each in found]
 
@@ -193,7 +193,7 @@ class ClientStore:
             models.QueryRequest(query=vector.tolist(), using=using, prefetch=prefetch, limit=most, with_payload=False)
             for vector, using in by
         ]
-        with self._call("searching"):
+        with self._call("searching", filtered=any(each.query_filter is not None for each in candidates)):
             found = self._client.query_batch_points(self._name, requests)
         return [{_plain(point.id): point.score for point in each.points} for each in found]
 
@@ -238,7 +238,7 @@ class ClientStore:
     ) -> Iterator[list[models.Record]]:
         offset: Any = None
         while True:
-            with self._call("reading points"):
+            with self._call("reading points", filtered=conditions is not None):
                 points, offset = self._client.scroll(
                     self._name,
                     scroll_filter=conditions,
@@ -253,8 +253,13 @@ class ClientStore:
                 return
 
     @contextmanager
-    def _call(self, action: str) -> Iterator[None]:
-        """Hold the lock where one is needed, and give the client's errors our types and a word on what was done."""
+    def _call(self, action: str, *, filtered: bool = False) -> Iterator[None]:
+        """Lock where that is needed, and raise the client's errors as ours, with the action that failed.
+
+        Args:
+            action: the words an error begins with.
+            filtered: whether the call has a filter, which is then the likely cause of a built-in error.
+        """
         with self._lock:
             try:
                 yield
@@ -276,8 +281,13 @@ class ClientStore:
                 raise StoreError(f"{action}: {error}") from error
             except CRLError:
                 raise
-            except (ApiException, ValueError, KeyError, RuntimeError) as error:  # local mode raises built-in errors
+            except ApiException as error:
                 raise StoreError(f"{action}: {error}") from error
+            except Exception as error:  # local mode raises what its Python code happens to meet
+                reason = f"{type(error).__name__}: {error}"
+                if filtered and self._local:
+                    raise FilterError(f"{action}: local mode has no such filter ({reason})") from error
+                raise StoreError(f"{action}: {reason}") from error
 
 
 def _wanted(with_payload: WithPayload) -> WithPayload:

@@ -1,0 +1,78 @@
+"""A shop with its own embeddings, from storing them to a composed search, where torch is not installed.
+
+    python use_without_torch.py DIRECTORY
+
+Every search is compared with the formula. `check_light_install.py` runs this in a virtual environment of its own.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from crl_qdrant import Criterion, CRLCollection
+
+Rows = npt.NDArray[np.float64]
+NUMBER, DIMENSION = 300, 32
+RNG = np.random.default_rng(8)
+
+
+def unit(rows: Rows) -> Rows:
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+IMAGES = unit(RNG.normal(size=(NUMBER, DIMENSION)))
+WORDS = unit(RNG.normal(size=(3, DIMENSION)))
+MODIFIER = unit(RNG.normal(size=DIMENSION))
+
+
+class TextTower:
+    """A shop's own model, reached by whatever way the shop has: here a table of vectors."""
+
+    name = "tower-of-the-shop"
+    dimension = DIMENSION
+
+    def encode_images(self, images: object) -> Rows:
+        raise NotImplementedError("this shop stores embeddings")
+
+    def encode_texts(self, texts: list[str]) -> Rows:
+        return np.stack([MODIFIER] * len(texts))
+
+
+def assert_ranked(hits: list[object], scores: Rows, *, within: float = 2e-3) -> None:
+    best = np.sort(scores)[::-1][: len(hits)]
+    assert hits
+    assert np.allclose([hit.score for hit in hits], best, atol=within), (hits, best)
+
+
+def main(location: Path) -> None:
+    representation = unit(IMAGES @ WORDS.T)
+    by_heel = representation @ representation[0]
+    with CRLCollection.create("shoes", location=location, encoder=TextTower()) as shoes:
+        assert shoes.add(ids=range(NUMBER), embeddings=IMAGES).written == NUMBER
+        assert_ranked(shoes.search(embedding=IMAGES[0]), IMAGES @ IMAGES[0])
+        heel = Criterion("heel", ["flat", "block heel", "stiletto"], embeddings=WORDS, preset="paper")
+        shoes.define(heel)
+        scanned = shoes.search(embedding=IMAGES[0], criterion="heel")
+        assert scanned.plan.strategy == "scan"
+        assert_ranked(scanned, by_heel)
+        assert shoes.materialize("heel") == NUMBER
+        named = shoes.search(embedding=IMAGES[0], criterion="heel")
+        assert named.plan.strategy == "named"
+        assert_ranked(named, by_heel)
+        composed = shoes.search(embedding=IMAGES[0], criterion="heel", modifier="in red", limit=NUMBER)
+        by_text = IMAGES @ MODIFIER
+        assert_ranked(composed, 10 * by_heel / np.linalg.norm(by_heel) + by_text / np.linalg.norm(by_text))
+        shoes.define(Criterion("cut", ["slim", "wide", "straight"], embeddings=WORDS[::-1]))  # the default's options
+        assert shoes.search(like=3, criterion="cut", explain=True)[0].explanation["cut"].words
+    with CRLCollection.open("shoes", location=location) as again:
+        assert_ranked(again.search(embedding=IMAGES[0], criterion="heel"), by_heel)
+    assert importlib.util.find_spec("torch") is None
+
+
+main(Path(sys.argv[1]))
+print("stored, searched by named vector, by scan and by image and text, without torch")
