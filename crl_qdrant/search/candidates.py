@@ -12,6 +12,7 @@ from qdrant_client import models
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.points import PointId
 from crl_qdrant.criteria.registry import Criteria
+from crl_qdrant.errors import InputError
 from crl_qdrant.search.closeness import Closeness
 from crl_qdrant.search.exact import search_exactly
 from crl_qdrant.search.fused import FusedDirections
@@ -95,6 +96,11 @@ class Candidates:
             for goal in request.goals:
                 if goal.weight > 0 and len(good):
                     close = self._closeness.of(goal.space, ranked.parts[goal.space.name])
+                    if np.isnan(close).any():
+                        raise InputError(
+                            "`min_closeness` must be None where the collection has fewer than 10 items: there are too "
+                            "few similarities to compare with"
+                        )
                     good &= close >= query.min_closeness
         return ranked.at(np.flatnonzero(good))
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from qdrant_client import models
+
 from crl_qdrant.common.points import at_path, PointId
 from crl_qdrant.search.request import Ranked
-from crl_qdrant.stores import Store
+from crl_qdrant.stores import Store, without_value
 
 __all__ = ["Groups"]
 
@@ -37,6 +40,7 @@ class Groups:
         first: dict[Any, int] = {}
         for at, point in enumerate(ranked.ids):
             first.setdefault(self._key(point), at)
+        self._warn_if_nobody_has_it(ranked.ids)
         return ranked.at(list(first.values()))
 
     def value(self, point: PointId) -> Any:
@@ -48,6 +52,16 @@ class Groups:
         if new:
             payloads = {record.id: record.payload for record in self._store.retrieve(new, with_payload=[self._field])}
             self._values |= {point: at_path(payloads.get(point) or {}, self._field) for point in new}
+
+    def _warn_if_nobody_has_it(self, ids: Sequence[PointId]) -> None:
+        if not ids or any(self._values[point] is not None for point in ids):
+            return
+        if not self._store.count(models.Filter(must_not=[without_value(self._field)])):
+            warnings.warn(
+                f"no item has a field {self._field!r}, so `group_by` leaves out none; check its name",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def _key(self, point: PointId) -> Any:
         """A key that equal values have in common, and no others: true is not 1, [1] not its text.
