@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from crl_qdrant.collection import CRLCollection
     from crl_qdrant.collection.aio import AsyncCRLCollection
     from crl_qdrant.collection.info import CollectionInfo, CriterionInfo
-    from crl_qdrant.common.points import id_of_key
+    from crl_qdrant.common.images import path_below
+    from crl_qdrant.common.keys import id_of_key
     from crl_qdrant.criteria.criterion import Criterion
     from crl_qdrant.criteria.manifest import CriterionState
     from crl_qdrant.encoders import Encoder
@@ -74,7 +75,8 @@ _HOMES: Final = {
     "packaged_words": "vocabulary",
     "Options": "projection.options",
     "PRESETS": "projection.options",
-    "id_of_key": "common.points",
+    "id_of_key": "common.keys",
+    "path_below": "common.images",
     "Item": "ingestion.items",
     "Cluster": "analysis.clustering",
     "Clustering": "analysis.clustering",
@@ -124,6 +126,7 @@ __all__ = [
     "Options",
     "packaged_names",
     "packaged_words",
+    "path_below",
     "Plan",
     "PRESETS",
     "Query",

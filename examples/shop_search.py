@@ -40,7 +40,7 @@ def main() -> None:
         print(f"alike in colour to a {payloads[0]['title']}:")
         for hit in hits:
             words = ", ".join(hit.explanation["colour"].matched)
-            print(f"  {hit.score:.3f}  {hit.payload['title']:<24} because of: {words}")
+            print(f"  {hit.score:.3f}  {payloads[int(hit.id)]['title']:<24} because of: {words}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import random
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -25,7 +26,7 @@ from crl_qdrant.demo.products import ATTRIBUTES, caption, Product, sample_produc
 from crl_qdrant.demo.render import render
 
 IMAGE_SIZE = 64
-CONFIG = {
+CONFIG: dict[str, dict[str, Any]] = {
     "model_cfg": {
         "embed_dim": 128,
         "vision_cfg": {"image_size": IMAGE_SIZE, "layers": [1, 1, 1, 1], "width": 24, "patch_size": None},
@@ -103,7 +104,7 @@ def train(*, images: int, steps: int, batch: int, learning_rate: float, seed: in
         logits = model.logit_scale.exp() * image.float() @ text.float().T
         loss = contrastive_loss(logits, positive)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
@@ -111,7 +112,8 @@ def train(*, images: int, steps: int, batch: int, learning_rate: float, seed: in
             model.logit_scale.clamp_(0, 4.6052)
         if step % 50 == 0 or step == steps - 1:
             print(f"step {step:5d}  loss {loss.item():.3f}  {time.monotonic() - started:5.0f} s", flush=True)
-    return model.eval()
+    trained: torch.nn.Module = model.eval()
+    return trained
 
 
 def main() -> None:

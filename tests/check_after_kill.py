@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import random_operations as operations
+from failing_store import store_of
 from fakes import unit
 from qdrant_client import models
 from random_operations import Expected, Operation
@@ -40,7 +41,7 @@ def check_after_kill(data: Path, expected: Expected, told: list[tuple[Operation,
             assert (each.state, each.points, each.pending) == (CriterionState.MATERIALIZED, len(points), False)
             assert served[each.name] in [each_allowed.wanted.get(each.name) for each_allowed in allowed]
             check_criterion(products, each.name, served[each.name], points)
-        store = products._store
+        store = store_of(products)
         manifest = Manifest.read(store.metadata(), store.vector_sizes(), collection="products")
         assert {*store.vector_sizes()} == {"image", *(each.vector for each in manifest.criteria.values())}
         assert stored_points(products, allowed) == points
@@ -55,7 +56,7 @@ def stored_points(products: CRLCollection, allowed: list[Expected]) -> dict[int,
     """The generation of each point's embedding, which is the one that its payload tells, to the bit."""
     ids, rows = products.representations()
     assert len(ids) == len({*ids}) == products.count()
-    payloads = {record.id: record.payload for record in products._store.retrieve(ids)}
+    payloads = {record.id: record.payload for record in store_of(products).retrieve(ids)}
     points = {int(each): int((payloads[each] or {})["generation"]) for each in ids}
     assert np.array_equal(rows, np.array([operations.ROWS[points[int(each)], int(each)] for each in ids]))
     for each in {*points, *(each for one in allowed for each in one.points)}:
@@ -66,7 +67,9 @@ def stored_points(products: CRLCollection, allowed: list[Expected]) -> dict[int,
 def check_criterion(products: CRLCollection, name: str, version: int, points: dict[int, int]) -> None:
     """Every representation is of the version that searches go by, and they find what the paper's formula finds."""
     texts = operations.TEXTS[version]
-    assert np.allclose(products.criterion(name).embeddings, texts, atol=1e-6)
+    stored = products.criterion(name).embeddings
+    assert stored is not None
+    assert np.allclose(stored, texts, atol=1e-6)
     ids, rows = products.representations(name)
     assert {*ids} == {*points}
     embeddings = np.array([operations.ROWS[points[int(each)], int(each)] for each in ids], dtype=np.float64)

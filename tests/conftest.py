@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fakes import ColourEncoder
+from fakes import ColourEncoder, MakeCollection
 from hypothesis import settings
 from qdrant_client import QdrantClient
+
+from crl_qdrant import Criterion, CRLCollection
 
 FASHION = Path(__file__).resolve().parents[2] / "shared" / "data" / "fashion-catalog"
 
@@ -46,6 +48,34 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     client = QdrantClient(":memory:")
     yield client
     client.close()
+
+
+@pytest.fixture
+def make_collection(location: Any) -> Iterator[MakeCollection]:
+    """Create collections where `location` is, close them at the end."""
+    made = list[CRLCollection]()
+
+    def make(
+        name: str = "products",
+        *,
+        embeddings: np.ndarray | None = None,
+        payloads: Sequence[dict[str, Any]] | None = None,
+        criteria: Sequence[Criterion] = (),
+        **options: Any,
+    ) -> CRLCollection:
+        if embeddings is not None and "encoder" not in options:
+            options["dimension"] = embeddings.shape[1]
+        products = CRLCollection.create(name, location=location, **options)
+        made.append(products)
+        if embeddings is not None:
+            products.add(range(len(embeddings)), embeddings=embeddings, payloads=payloads)
+        for criterion in criteria:
+            products.define(criterion)
+        return products
+
+    yield make
+    for each in made:
+        each.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +10,11 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import nn
+
+from crl_qdrant import CRLCollection
+
+MakeCollection = Callable[..., CRLCollection]
+"""The fixture `make_collection`."""
 
 
 class ColourEncoder:
@@ -64,7 +69,8 @@ def picture(colour: str | tuple[int, int, int], size: tuple[int, int] = (8, 8)) 
 
 def unit(array: npt.ArrayLike) -> npt.NDArray[np.float64]:
     rows = np.asarray(array, dtype=np.float64)
-    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    scaled: npt.NDArray[np.float64] = rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    return scaled
 
 
 def conditional_cosines(images: npt.ArrayLike, texts: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -78,11 +84,13 @@ def by_words(
     texts: npt.ArrayLike,
     *,
     center: bool = True,
-    sharpen: float = 0.5,
+    sharpen: float | str = "auto",
     blend: float = 0.5,
     weighting: float = 1.0,
 ) -> npt.NDArray[np.float64]:
     """Conditional representations as docs/criteria.md says of the options, by words: float64, unit rows.
+
+    The defaults are those of a collection with fewer than 256 images.
 
     [N, K] for the similarities or the sharpened form, [N, 2K] for both.
     """
@@ -94,7 +102,8 @@ def by_words(
     rows = unit(images) @ v[keep].T @ np.diag(s[keep] ** weighting) @ u[:, keep].T
     if not sharpen:
         return unit(rows)
-    sharp = unit(np.exp(rows / rows.std(axis=1, keepdims=True) / sharpen))
+    temperature = np.sqrt(np.log(len(basis)) / np.log(123)) if sharpen == "auto" else float(sharpen)
+    sharp = unit(np.exp(rows / rows.std(axis=1, keepdims=True) / temperature))
     return sharp if blend == 1 else np.concatenate([np.sqrt(1 - blend) * unit(rows), np.sqrt(blend) * sharp], axis=1)
 
 

@@ -44,7 +44,7 @@ class Expected:
 
     def after(self, operation: Operation) -> Expected:
         match operation:
-            case ["add", start, stop, generation]:
+            case ["add", int(start), int(stop), int(generation)]:
                 return replace(self, points=self.points | dict.fromkeys(range(start, stop), generation))
             case ["delete", start, stop]:
                 return replace(self, points={n: g for n, g in self.points.items() if not start <= n < stop})
@@ -81,7 +81,8 @@ def collection(location: Path, *first: Operation) -> Expected:
     edge.EdgeShard.load(str(location / "products" / "shard"), config).close()
     expected = Expected({}, {}, {}, frozenset())
     with CRLCollection.open("products", location=location) as products:
-        for operation in (["add", 0, 1500, 0], ["optimize"], ["add", 1400, 2000, 1], *first):
+        segments: list[Operation] = [["add", 0, 1500, 0], ["optimize"], ["add", 1400, 2000, 1]]
+        for operation in (*segments, *first):
             carry_out(products, operation)
             expected = expected.after(operation)
     return expected

@@ -72,7 +72,7 @@ def test_all_is_what_can_be_imported(package: str) -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="Nothing"):
-        _ = crl_qdrant.Nothing  # type: ignore[attr-defined]
+        _ = crl_qdrant.Nothing
     assert "CRLCollection" in dir(crl_qdrant)
 
 
@@ -91,6 +91,21 @@ def test_importing_is_light() -> None:
         assert not any(found[each] for each in ("torch", "open_clip", "transformers", "anthropic", "polars"))
 
 
+def packages_loaded_by(statement: str) -> set[str]:
+    """The packages outside the standard library that a statement loads in a fresh interpreter."""
+    names = "{name.partition('.')[0] for name in sys.modules}"
+    code = f"import json, sys\nbefore = {names}\n{statement}\nprint(json.dumps([*({names} - before)]))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return {*json.loads(answer)} - sys.stdlib_module_names
+
+
+def test_importing_loads_hardly_more_than_the_client() -> None:
+    assert packages_loaded_by("import crl_qdrant") == {"crl_qdrant"}
+    client = packages_loaded_by("import qdrant_client")
+    ours = packages_loaded_by("from crl_qdrant import AsyncCRLCollection, CRLCollection, Criterion, Item, Query")
+    assert ours - client == {"crl_qdrant", "PIL"}
+
+
 def test_nothing_prints_but_the_command_line() -> None:
     for path in PACKAGE.rglob("*.py"):
         calls = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]
@@ -101,13 +116,14 @@ def test_a_page_of_user_calls_is_typed(tmp_path: Path) -> None:
     page = tmp_path / "calls.py"
     page.write_text(
         """
+import asyncio
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from qdrant_client import QdrantClient, models
 
-from crl_qdrant import CRLCollection, Criterion, Encoder, Hit, Item, Report
+from crl_qdrant import AsyncCRLCollection, CRLCollection, Criterion, Encoder, Hit, Hits, Item, Report
 from crl_qdrant.vocabulary import LanguageModel, WordSource
 
 
@@ -134,6 +150,10 @@ hits: list[Hit] = products.search("q.jpg", criterion="fabric", limit=3, query_fi
 hits = products.search(embedding=[1.0, 2.0, 3.0], with_payload=["colour"])
 hits = products.search(like=7)
 key: int | str = hits[0].id
+
+
+async def similar(products: AsyncCRLCollection) -> Hits:
+    return await asyncio.create_task(products.search(like=1))
 
 
 def mine(name: str, *, n_words: int | None = None, domain: str | None = None) -> list[str]:

@@ -17,9 +17,10 @@ from crl_qdrant.analysis.sample import draw
 from crl_qdrant.common.arguments import whole_number
 from crl_qdrant.common.points import at_path
 from crl_qdrant.common.progress import Advance
-from crl_qdrant.criteria.build import image_mean, projected
+from crl_qdrant.criteria.build import projected
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.criteria.registry import Criteria
+from crl_qdrant.criteria.sample import sample_images
 from crl_qdrant.errors import CriterionError, InputError
 from crl_qdrant.projection.options import Options, PRESETS
 from crl_qdrant.stores import Store
@@ -127,14 +128,14 @@ def ablate(
             f"{len(values)} items have a value in {labels!r}, and too few of them the same one to tell what is found "
             "from what is not; use another field, or a larger sample"
         )
-    mean_of_images = cache(lambda: image_mean(store, raw))
+    images = cache(lambda: sample_images(store, raw))
     trials = [_Trial(_RAW, precision.measure(drawn.embeddings))]
     skipped: dict[str, str] = {}
     for preset, changed in VARIATIONS:
         title = _title(preset, changed)
         try:
             candidate = _candidate(stored.criterion, others, preset, changed)
-            projection = projected(candidate, others, mean_of_images)
+            projection = projected(candidate, others, images)
         except CriterionError as error:
             skipped[title] = str(error)
         else:

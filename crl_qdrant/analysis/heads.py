@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from crl_qdrant.analysis.labels import Label
 from crl_qdrant.analysis.metrics import label_codes, mean_average_precision
+from crl_qdrant.common.arguments import finite_number
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.criteria.manifest import StoredCriterion
@@ -131,8 +132,7 @@ def _split(
     codes: npt.NDArray[Any], labels: Sequence[Label], validation: float, seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Positions to train on and to validate with: a share of each label with four items or more, and at least two."""
-    if isinstance(validation, bool) or not isinstance(validation, (int, float)) or not 0 < validation < 1:
-        raise InputError(f"`validation` must be a share of the items, above 0 and below 1, got {validation!r}")
+    validation = finite_number("validation", validation, above=0, below=1)
     counts = Counter(labels)
     enough = [label for label, number in counts.items() if number >= _FEWEST_OF_A_LABEL]
     if len(enough) < 2:

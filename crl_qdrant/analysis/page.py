@@ -8,7 +8,7 @@ from typing import Any, Final
 import jinja2
 
 from crl_qdrant.analysis.inspection import Inspection
-from crl_qdrant.common.images import data_url
+from crl_qdrant.common.images import data_url, path_below
 from crl_qdrant.common.points import at_path
 from crl_qdrant.errors import ImageError
 from crl_qdrant.search.results import Hit
@@ -44,7 +44,7 @@ def _figure(hit: Hit, images: Path, image_field: str, problems: list[str]) -> di
         problems.append(f"point {hit.id} has no path of a picture in {image_field!r}")
         return figure
     try:
-        figure["source"] = data_url(images / name, side=_SIDE)
+        figure["source"] = data_url(path_below(images, name), side=_SIDE)
     except ImageError as error:
         problems.append(str(error))
     return figure

@@ -12,6 +12,7 @@ import typer
 from crl_qdrant.cli.options import (
     AsJson,
     Collection,
+    describe_points,
     Device,
     Location,
     open_collection,
@@ -49,8 +50,6 @@ def add(
     device: Device = "auto",
 ) -> None:
     """Define a criterion, or define it otherwise. A materialised one changes over with the next materialize."""
-    from crl_qdrant import LanguageModel
-
     given = list(words or [])
     if words_file is not None:
         try:
@@ -66,7 +65,7 @@ def add(
         keeps_words = name in products.criteria and not given and not ask
         kept = products.define(
             name,
-            LanguageModel() if ask else given or None,
+            _ask_model if ask else given or None,
             prompt=prompt or "",
             domain=domain,
             n_words=n_words,
@@ -78,6 +77,13 @@ def add(
         if keeps_words and (n_words is not None or domain is not None):
             warn("these are the words it had; give others, --ask for some, or drop the criterion first")
         say_if_pending(products, name, location)
+
+
+def _ask_model(name: str, *, n_words: int | None = None, domain: str | None = None) -> list[str]:
+    """The words of a language model, which is made only when everything else is in order."""
+    from crl_qdrant import LanguageModel
+
+    return LanguageModel()(name, n_words=n_words, domain=domain)
 
 
 def _option(text: str) -> tuple[str, Any]:
@@ -96,11 +102,14 @@ def _option(text: str) -> tuple[str, Any]:
 def list_criteria(location: Location = "./data", collection: Collection = "products", as_json: AsJson = False) -> None:
     """List the collection's criteria."""
     with open_collection(collection, location) as products:
-        criteria = products.info().criteria
+        content = products.info()
     if as_json:
-        print_json([asdict(each) for each in criteria])
+        print_json([asdict(each) for each in content.criteria])
         return
-    rows = [(each.name, len(each.words), each.rank, each.status, each.points) for each in criteria]
+    rows = [
+        (each.name, len(each.words), each.rank, each.status, describe_points(each, content.points))
+        for each in content.criteria
+    ]
     print_table(("criterion", "words", "dimensions", "state", "points"), rows)
 
 

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from crl_qdrant.cli.options import AsJson, Collection, Location, open_collection
-from crl_qdrant.cli.output import print_json, say
+from crl_qdrant.cli.options import (
+    AsJson,
+    Collection,
+    command_line,
+    describe_points,
+    is_incomplete,
+    Location,
+    open_collection,
+)
+from crl_qdrant.cli.output import print_json, say, warn
 
 __all__ = ["info"]
 
@@ -19,4 +27,11 @@ def info(location: Location = "./data", collection: Collection = "products", as_
         return
     say(f"{content.name}: {content.points} points, {content.dimension} dimensions, encoder {content.encoder or 'none'}")
     for each in content.criteria:
-        say(f"  {each.name}: {len(each.words)} words, {each.rank} dimensions, {each.status}, {each.points} points")
+        points = describe_points(each, content.points)
+        say(f"  {each.name}: {len(each.words)} words, {each.rank} dimensions, {each.status}, {points}")
+        if each.advice:
+            say(f"    {each.advice}")
+    for each in content.criteria:
+        if is_incomplete(each, content.points):
+            command = command_line("materialize", each.name, location=location, collection=collection)
+            warn(f"searches by {each.name} find {each.points} of {content.points} points until: {command}")

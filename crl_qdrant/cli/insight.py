@@ -12,9 +12,11 @@ import typer
 from crl_qdrant.cli.options import (
     AsJson,
     Collection,
+    command_line,
     Device,
     Location,
     open_collection,
+    Overwrite,
     say_if_pending,
 )
 from crl_qdrant.cli.output import print_json, print_table, say, warn
@@ -87,17 +89,21 @@ def _print_inspection(inspection: Inspection) -> None:
 def tag(
     name: Name,
     top: Annotated[int, typer.Option(min=1, help="How many words an item gets, at most.")] = 1,
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Items whose word has a lower score get no tag; 0 tags every item.")
+    ] = 0.5,
     field: Annotated[
-        str | None, typer.Option(help="Where below the payload key crl; without it, the criterion's name.")
+        str | None, typer.Option(help="The payload field to write to; without it, the criterion's name below crl.")
     ] = None,
+    overwrite: Overwrite = False,
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Write each item's words to its payload, for filters and facets. Stopped and run again, it goes on."""
+    """Write each item's words to its payload, for filters and facets. An interrupted run resumes."""
     with open_collection(collection, location, device) as products:
-        written = products.tag(name, top=top, field=field)
+        written = products.tag(name, top=top, min_score=min_score, field=field, overwrite=overwrite)
         say_if_pending(products, name, location)
     if as_json:
         print_json({"criterion": name, "written": written})
@@ -118,17 +124,12 @@ def ablate(
     """Measure presets and options on labels that the items have, and recommend one."""
     with open_collection(collection, location, device) as products:
         found = products.ablate(name, labels, sample=sample, seed=seed)
-    # the command is to work as it is printed
-    where = "" if location == "./data" else f" --location {shlex.quote(location)}"
-    where += "" if collection == "products" else f" --collection {shlex.quote(collection)}"
+    words = None if found.command is None else shlex.split(found.command)[1:]
+    command = None if words is None else command_line(*words, location=location, collection=collection)
     if as_json:
-        print_json(asdict(found) | {"recommended": found.recommended.name, "command": _command(found, where)})
+        print_json(asdict(found) | {"recommended": found.recommended.name, "command": command})
     else:
-        _print_ablation(found, _command(found, where))
-
-
-def _command(ablation: Ablation, where: str) -> str | None:
-    return None if ablation.command is None else ablation.command + where
+        _print_ablation(found, command)
 
 
 def _print_ablation(ablation: Ablation, command: str | None) -> None:

@@ -54,7 +54,7 @@ def _run(arguments: Sequence[str]) -> int:
             sys.stdout.flush()  # a full disk is told now; Python would only say it to nobody at its end
             return status
         except BaseException as error:
-            return _end(error, interrupted=interrupted(), debug=_wants_debugging(arguments))
+            return _end(error, arguments, interrupted=interrupted())
 
 
 def _run_command(arguments: Sequence[str]) -> int:
@@ -83,17 +83,17 @@ def _run_command(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _end(error: BaseException, *, interrupted: bool, debug: bool) -> int:
+def _end(error: BaseException, arguments: Sequence[str], *, interrupted: bool) -> int:
     """Say on standard error why the command ended; returns the exit status."""
     from crl_qdrant.cli.output import warn
 
     with suppress(OSError, ValueError):  # standard error may be closed or full: then the status says it
-        if debug:
+        if "--debug" in arguments or os.environ.get(_DEBUG, "") not in ("", "0"):
             import traceback
 
             traceback.print_exception(error)
         # an import that Ctrl-C stops may turn it into an error of its own
-        status, line = (_INTERRUPTED, _STOPPED) if interrupted else _describe(error)
+        status, line = (_INTERRUPTED, _STOPPED) if interrupted else _describe(error, arguments)
         if status == _READER_LEFT or _is_full(error):
             _discard_output()
         if line:
@@ -105,7 +105,7 @@ def _end(error: BaseException, *, interrupted: bool, debug: bool) -> int:
 _STOPPED: Final = "interrupted; what was written stays, and the same command resumes"
 
 
-def _describe(error: BaseException) -> tuple[int, str]:
+def _describe(error: BaseException, arguments: Sequence[str]) -> tuple[int, str]:
     """The exit status for an error, and the line to print."""
     from crl_qdrant.errors import CRLError
 
@@ -116,7 +116,9 @@ def _describe(error: BaseException) -> tuple[int, str]:
     if isinstance(error, BrokenPipeError):
         return _READER_LEFT, ""
     message = " ".join(str(error).split())
-    if isinstance(error, (CRLError, OSError)):
+    if isinstance(error, CRLError):
+        return _FAILED, f"error: {_reword(message, arguments)}"
+    if isinstance(error, OSError):
         return _FAILED, f"error: {message}"
     if isinstance(error, MemoryError):
         return _FAILED, "error: there is not enough memory for this"
@@ -138,6 +140,15 @@ def _usage(error: Any, message: str) -> str:
         sys.stderr.write(context.get_help() + "\n")
         return ""
     return f"error: {message.rstrip('.')}; see {context.command_path} --help"
+
+
+def _reword(message: str, arguments: Sequence[str]) -> str:
+    from typer.main import get_command
+
+    from crl_qdrant.cli.app import app
+    from crl_qdrant.cli.wording import as_command_line, option_names
+
+    return as_command_line(message, option_names(get_command(app), arguments))
 
 
 def _is_full(error: BaseException) -> bool:
@@ -216,7 +227,3 @@ def _check_encoding(arguments: Sequence[str]) -> None:
                 f"{name} must be UTF-8 text or the name of a file, got {os.fsencode(value)!r}; "
                 "check the encoding of the terminal or script that it comes from"
             ) from None
-
-
-def _wants_debugging(arguments: Sequence[str]) -> bool:
-    return "--debug" in arguments or os.environ.get(_DEBUG, "") not in ("", "0")

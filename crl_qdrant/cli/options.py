@@ -10,14 +10,17 @@ import typer
 from crl_qdrant.cli.output import warn
 
 if TYPE_CHECKING:
-    from crl_qdrant import CRLCollection, Report
+    from crl_qdrant import CriterionInfo, CRLCollection, Report
 
 __all__ = [
     "AsJson",
     "Collection",
     "Device",
     "Location",
+    "Overwrite",
     "command_line",
+    "describe_points",
+    "is_incomplete",
     "open_collection",
     "print_rejected",
     "say_if_pending",
@@ -35,6 +38,9 @@ Location = Annotated[
 Collection = Annotated[str, typer.Option(envvar="CRL_COLLECTION", help="The collection's name.")]
 Device = Annotated[str, typer.Option(envvar="CRL_DEVICE", help="auto, cpu, cuda or cuda:N.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Write to a field although it has values that crl-qdrant did not write.")
+]
 
 
 def open_collection(collection: str, location: str, device: str = "auto") -> CRLCollection:
@@ -57,6 +63,18 @@ def command_line(*words: str, location: str, collection: str) -> str:
     where = [] if location == DEFAULT_LOCATION else ["--location", location]
     which = [] if collection == DEFAULT_COLLECTION else ["--collection", collection]
     return shlex.join(["crl-qdrant", *words, *where, *which])
+
+
+def describe_points(criterion: CriterionInfo, points: int) -> str:
+    """How a search by a criterion finds the collection's points: by an exact scan, or those with its named vector."""
+    if criterion.state != "materialized":
+        return f"searched by an exact scan of all {points} points"
+    return f"{criterion.points} of {points} points" if is_incomplete(criterion, points) else f"{points} points"
+
+
+def is_incomplete(criterion: CriterionInfo, points: int) -> bool:
+    """Whether some points lack a materialized criterion's named vector, as after writes by another program."""
+    return criterion.state == "materialized" and criterion.points < points
 
 
 def say_if_pending(products: CRLCollection, criterion: str, location: str) -> None:

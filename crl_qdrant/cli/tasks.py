@@ -16,6 +16,7 @@ from crl_qdrant.cli.options import (
     Device,
     Location,
     open_collection,
+    Overwrite,
     say_if_pending,
 )
 from crl_qdrant.cli.output import print_json, print_table, say, warn
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["cluster", "few_shot", "train_head"]
 
 Labels = Annotated[
-    str, typer.Option(help="The payload field with the labels, or a CSV file with columns id (or key) and label.")
+    str,
+    typer.Option(help="The payload field with the labels, or a CSV or TSV file with columns id (or key) and label."),
 ]
 Field = Annotated[str | None, typer.Option(help="A payload field to write the answer to, as in crl.group.")]
 
@@ -36,6 +38,7 @@ def cluster(
     criterion: Annotated[str | None, typer.Argument(help="By which criterion; without it, overall.")] = None,
     number: Annotated[int | None, typer.Option("-k", help="How many groups; without it a number is found.")] = None,
     field: Field = None,
+    overwrite: Overwrite = False,
     seed: Annotated[int, typer.Option(help="The same gives the same groups.")] = 0,
     location: Location = "./data",
     collection: Collection = "products",
@@ -44,7 +47,7 @@ def cluster(
 ) -> None:
     """Group the items by a criterion."""
     with open_collection(collection, location, device) as products:
-        found = products.cluster(criterion, number, field=field, seed=seed)
+        found = products.cluster(criterion, number, field=field, overwrite=overwrite, seed=seed)
     if as_json:
         groups = [{"name": each.name, "size": each.size, "examples": each.examples} for each in found.clusters]
         members = dict(zip(map(str, found.ids), found.labels.tolist(), strict=True))
@@ -62,7 +65,11 @@ def cluster(
 def few_shot(
     labels: Labels,
     criterion: Annotated[str | None, typer.Argument(help="By which criterion; without it, overall.")] = None,
+    abstain: Annotated[
+        bool, typer.Option(help="Leave items without a label if no example is near; --no-abstain labels all.")
+    ] = True,
     field: Field = None,
+    overwrite: Overwrite = False,
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
@@ -72,16 +79,21 @@ def few_shot(
     from collections import Counter
 
     with open_collection(collection, location, device) as products:
-        found = products.few_shot(criterion, _labels(labels), field=field)
+        found = products.few_shot(criterion, _labels(labels), abstain=abstain, field=field, overwrite=overwrite)
     answers = list(zip(found.ids, found.labels, found.probabilities.tolist(), strict=True))
     if as_json:
         listed = [{"id": point, "label": label, "probability": value} for point, label, value in answers]
         print_json({"examples": len(found.examples), "accuracy": found.accuracy, "labels": listed})
         return
+    given = Counter(label for label in found.labels if label is not None)
     right = "" if found.accuracy is None else f"; examples left out in turn are right in {found.accuracy:.0%}"
-    say(f"{len(found.ids)} items labelled from {len(found.examples)} examples{right}")
-    for label, number in Counter(found.labels).most_common():
+    say(f"{given.total()} items labelled from {len(found.examples)} examples{right}")
+    for label, number in given.most_common():
         say(f"  {label}: {number}")
+    if given.total() < len(found.ids):
+        say(f"{len(found.ids) - given.total()} items left without a label: no example is near")
+    elif abstain and not found.abstains:
+        warn("every item got a label: with one example of each label nothing tells what is near")
 
 
 def train_head(
@@ -116,11 +128,14 @@ def _labels(source: str) -> str | dict[PointId, str]:
     from crl_qdrant import id_of_key
 
     path = Path(source)
-    if path.suffix.lower() != ".csv":
+    if path.suffix.lower() not in (".csv", ".tsv"):
         return source
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            header = file.readline()
+            file.seek(0)
+            # commas, or what spreadsheets write in countries where numbers have commas
+            rows = list(csv.DictReader(file, delimiter=max(",;\t", key=header.count)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     if rows and not ({"id", "key"} & rows[0].keys() and "label" in rows[0]):

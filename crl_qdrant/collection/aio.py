@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial, update_wrapper
 from types import TracebackType
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from crl_qdrant.collection import CRLCollection
 from crl_qdrant.criteria.criterion import Criterion
@@ -23,14 +23,14 @@ _THREADS: Final = 32  # calls under way at once; a call to a server only waits
 
 def _in_thread(
     method: Callable[Concatenate[CRLCollection, P], R],
-) -> Callable[Concatenate[AsyncCRLCollection, P], Awaitable[R]]:
+) -> Callable[Concatenate[AsyncCRLCollection, P], Coroutine[Any, Any, R]]:
     async def call(self: AsyncCRLCollection, /, *arguments: P.args, **options: P.kwargs) -> R:
         return await self._run(partial(method, self._collection, *arguments, **options))
 
     return update_wrapper(call, method)
 
 
-def _opening(method: Callable[P, CRLCollection]) -> Callable[P, Awaitable[AsyncCRLCollection]]:
+def _opening(method: Callable[P, CRLCollection]) -> Callable[P, Coroutine[Any, Any, AsyncCRLCollection]]:
     async def call(*arguments: P.args, **options: P.kwargs) -> AsyncCRLCollection:
         return AsyncCRLCollection(await in_thread(None, partial(method, *arguments, **options)))
 

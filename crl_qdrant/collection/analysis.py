@@ -6,12 +6,12 @@ from qdrant_client import models
 
 from crl_qdrant.analysis.ablation import ablate, Ablation
 from crl_qdrant.analysis.clustering import cluster, Clustering
-from crl_qdrant.analysis.few_shot import few_shot, FewShot
-from crl_qdrant.analysis.fields import checked_field, write_field
+from crl_qdrant.analysis.few_shot import few_shot, FewShot, Unlabelled
+from crl_qdrant.analysis.fields import check_free, Field, write_field
 from crl_qdrant.analysis.heads import HeadReport, train_head
 from crl_qdrant.analysis.inspection import inspect, Inspection
 from crl_qdrant.analysis.labels import labelled_points, Labels
-from crl_qdrant.analysis.tagging import tag
+from crl_qdrant.analysis.tagging import tag, TagOptions
 from crl_qdrant.collection.content import Content
 from crl_qdrant.common.progress import progress_bar
 from crl_qdrant.stores import WithPayload
@@ -64,43 +64,50 @@ class Analysis(Content):
         *,
         query_filter: models.Filter | None = None,
         top: int = 1,
+        min_score: float = 0.5,
         field: str | None = None,
+        overwrite: bool = False,
         batch_size: int = 1024,
         progress: bool | None = None,
     ) -> int:
-        """Write the word that each item is most of to its payload, for filters: {"crl": {"fabric": "denim"}}.
+        """Write each item's word of a criterion to its payload, for filters: {"crl": {"fabric": "denim"}}.
 
-        Beside it, `crl.fabric_score` says how much more the item is of it than the average item, as `describe` does.
-        Nothing else of the payload is touched. Points that have their tags are left alone, so it can be stopped and
-        repeated at any time. A point that is written anew loses its tags: repeat it after `add` and `ingest`. They
-        stay, under the name that they had, when the criterion is renamed or dropped.
+        `crl.fabric_score` beside it is how far the tag is to be trusted, from 0 to 1. It is calibrated for each word on
+        the collection's own images, without labels. An item whose score is below `min_score` gets no tag: what it is
+        in this respect is unknown.
+
+        Nothing else in the payload changes. Only differences are written, so tagging can be interrupted and repeated.
+        Tags stay, under their name, when the criterion is renamed or dropped.
 
         Args:
             name: a defined criterion.
             query_filter: tag only these points.
-            top: how many words at most; with more than one, word and score are lists, most first.
-            field: where below `crl`; None: the criterion's name. A name with a "." is filtered by as `crl."a.b"`.
+            top: words of an item, at most; with more than one, word and score are lists, the word to show first.
+            min_score: from 0 (a tag for every item) to 1; words with a lower score are left out.
+            field: the payload field to write to, named as in filters ("crl.material"); None: the criterion's name below
+                `crl`. The score goes beside it, with `_score` added to the name.
+            overwrite: write to a field outside `crl` although it has values that the product did not write.
             batch_size: points in one write.
             progress: a bar on the terminal; None: where there is a terminal.
 
         Returns:
-            How many points were written.
+            The number of points written.
 
         Raises:
-            NotFoundError: no such criterion.
-            InputError: a number or field that cannot be, or a payload whose `crl` is something else.
-            StoreError: the store refused; what was written stays.
+            NotFoundError: if there is no such criterion.
+            InputError: if a number or field is invalid, the field has values of yours, or a point has something other
+                than an object in place of the field's parent.
+            StoreError: if the store refuses; tags written so far stay.
         """
+        options = TagOptions(top, min_score, field, overwrite, batch_size)
         with self._write_lock, progress_bar(f"tagging by {name}", show=progress) as advance:
             return tag(
                 self._store,
                 self._criteria,
                 self._resident,
                 name,
+                options,
                 query_filter=query_filter,
-                top=top,
-                field=field,
-                batch_size=batch_size,
                 advance=advance,
             )
 
@@ -137,6 +144,7 @@ class Analysis(Content):
         *,
         query_filter: models.Filter | None = None,
         field: str | None = None,
+        overwrite: bool = False,
         seed: int = 0,
         sample: int = 2000,
     ) -> Clustering:
@@ -144,29 +152,31 @@ class Analysis(Content):
 
         Args:
             criterion: name of a defined criterion; None groups by the raw embeddings.
-            k: how many groups; None: as many, of 2 to 20, as are told apart best by their silhouette.
+            k: number of groups; None: the number from 2 to 20 with the largest silhouette.
             query_filter: which points to group.
-            field: a payload field to write each one's group to, "crl.pattern_group": the group's name, or its number
-                by the raw embeddings. The rest of the payload stays.
-            seed: the same gives the same groups.
-            sample: items on which the silhouette is measured, and the number of groups is found.
+            field: the payload field to write each item's group to, named as in filters ("crl.pattern_group"): the
+                group's name, or its number by the raw embeddings. The rest of the payload stays.
+            overwrite: write to a field outside `crl` although it has values that the product did not write.
+            seed: the same seed gives the same groups.
+            sample: number of items to measure the silhouette on.
 
         Returns:
-            Each item's group, and the groups, largest first: named by the words that they have more of than all items
-            together, with their sizes and examples.
+            Each item's group, and the groups, largest first, with their sizes and examples. A group is named by the
+            words that it has more of than all items together.
 
         Raises:
-            NotFoundError: no such criterion.
-            InputError: a number or field that cannot be, or fewer different items than groups.
-            MissingPackageError: scikit-learn is not installed.
-            StoreError: the store refused.
+            NotFoundError: if there is no such criterion.
+            InputError: if a number or field is invalid, the field has values of yours, or there are fewer different
+                items than groups.
+            MissingPackageError: if scikit-learn is not installed.
+            StoreError: if the store refuses.
         """
-        field, space = checked_field(field), self._criteria.space(criterion)
+        wanted, space = self._free_field(field, overwrite=overwrite), self._criteria.space(criterion)
         ids, embeddings = self.representations(query_filter=query_filter)
         found = cluster(space, ids, embeddings, k, seed=seed, sample=sample)
-        if field is not None:
+        if wanted is not None:
             with self._write_lock:
-                write_field(self._store, field, found.ids, [{"": value} for value in found.values()])
+                write_field(self._store, self._criteria, wanted, found.ids, [{"": value} for value in found.values()])
         return found
 
     def few_shot(
@@ -175,35 +185,50 @@ class Analysis(Content):
         examples: Labels,
         *,
         query_filter: models.Filter | None = None,
+        abstain: bool = True,
         field: str | None = None,
+        overwrite: bool = False,
     ) -> FewShot:
-        """Label the rest of the items from a few examples: logistic regression on a criterion's representations.
+        """Label the other items from a few examples: logistic regression on a criterion's representations.
 
         Args:
             criterion: name of a defined criterion; None for the raw embeddings.
-            examples: labels by id, {17: "striped", 23: "plain"}, or the payload field that some points have them in.
-            query_filter: which points to label, and to look for the field in.
-            field: a payload field to write the labels to, those of the examples too; `<field>_probability` beside it
-                says how sure each one is. The rest of the payload stays.
+            examples: labels by id, {17: "striped", 23: "plain"}, or the payload field that holds them for some points.
+            query_filter: which points to label, and where to look for the field.
+            abstain: leave an item without a label if no example is near; with one example of each label there is
+                nothing to tell what is near, and every item gets one.
+            field: the payload field to write the labels to, the examples' included, named as in filters
+                ("crl.pattern"). `_probability` added to its name is how sure each label is. The rest of the payload
+                stays.
+            overwrite: write to a field outside `crl` although it has values that the product did not write.
 
         Returns:
-            The most probable label of every other item, how probable it is, and how many of the examples are
-            labelled rightly when they are left out.
+            The most probable label of every other item with its probability, and the share of examples that are
+            labelled correctly when they are left out.
 
         Raises:
-            NotFoundError: no such criterion, or no point for one of the examples.
-            InputError: no examples, or of one label only; labels that are lists or objects; a field that cannot be.
-            MissingPackageError: scikit-learn is not installed.
-            StoreError: the store refused.
+            NotFoundError: if there is no such criterion, or no point for one of the examples.
+            InputError: if there are no examples or all have the same label, a label is a list or an object, or the
+                field is invalid or has values of yours.
+            MissingPackageError: if scikit-learn is not installed.
+            StoreError: if the store refuses.
         """
-        field, space = checked_field(field), self._criteria.space(criterion)
+        wanted, space = self._free_field(field, overwrite=overwrite), self._criteria.space(criterion)
         known, embeddings = labelled_points(self._store, self._resident, examples, query_filter)
         ids, rows = self.representations(query_filter=query_filter)
         rest = [at for at, point in enumerate(ids) if point not in known]
-        found = few_shot(space, known, embeddings, [ids[at] for at in rest], rows[rest])
-        if field is not None:
+        others = Unlabelled([ids[at] for at in rest], rows[rest])
+        found = few_shot(space, known, embeddings, others, sample=self._resident.sample() if abstain else None)
+        if wanted is not None:
             with self._write_lock:
-                write_field(self._store, field, *found.values())
+                write_field(self._store, self._criteria, wanted, *found.values())
+        return found
+
+    def _free_field(self, field: str | None, *, overwrite: bool) -> Field | None:
+        if field is None:
+            return None
+        found = Field.parse(field)
+        check_free(self._store, self._criteria, found, overwrite=overwrite)
         return found
 
     def train_head(

@@ -11,7 +11,7 @@ from qdrant_client import models
 
 from crl_qdrant.collection.core import Core
 from crl_qdrant.common.arguments import listed
-from crl_qdrant.common.arrays import Float32Array, matrix
+from crl_qdrant.common.arrays import Float32Array, matrix_or_rows
 from crl_qdrant.common.images import ImageInput
 from crl_qdrant.common.points import point_id, PointId
 from crl_qdrant.common.progress import progress_bar
@@ -65,7 +65,7 @@ class Content(Core):
             raise InputError("give either images or embeddings")
         content: Any
         if embeddings is not None:
-            content = matrix(embeddings, what="embeddings", rows=len(ids), dimension=self._manifest.dimension)
+            content = matrix_or_rows(embeddings, what="embeddings", rows=len(ids), dimension=self._manifest.dimension)
         else:
             content = listed("images", images)
             self._encoder.require("embed images")

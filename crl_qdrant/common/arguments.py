@@ -6,72 +6,125 @@ import math
 from collections.abc import Iterable, Mapping
 from numbers import Real
 from operator import index
-from typing import Any, Final
+from typing import Any, Final, TYPE_CHECKING
 
-from qdrant_client import models
+import numpy as np
 
 from crl_qdrant.errors import FilterError, InputError
 
-__all__ = ["LARGEST_SEED", "checked_filter", "finite_number", "listed", "whole_number"]
+if TYPE_CHECKING:
+    from qdrant_client import models
+
+__all__ = ["LARGEST_SEED", "checked_filter", "finite_number", "listed", "quoted", "whole_number"]
 
 
 LARGEST_SEED: Final = 2**32 - 1
-"""What every library with a random generator takes."""
+"""The largest seed that every library with a random generator takes."""
 
 
-def whole_number(name: str, value: Any, *, least: int, most: int | None = None) -> int:
-    """`value` as an int; NumPy's integers are as good as Python's.
+def whole_number(
+    name: str, value: Any, *, least: int, most: int | None = None, error: type[InputError] = InputError
+) -> int:
+    """Return `value` as an int; NumPy's integers are as good as Python's.
 
     Raises:
-        InputError: no whole number, or below `least`, or above `most`.
+        InputError: if the value is not a whole number, or not from `least` to `most`; of the kind `error`.
     """
     try:
-        number = None if isinstance(value, bool) else index(value)
+        number = None if isinstance(value, (bool, np.bool_)) else index(value)
     except TypeError:
         number = None
-    if number is None or number < least or (most is not None and number > most):
-        above = "" if most is None else f" and at most {most}"
-        raise InputError(f"{name} must be a whole number and at least {least}{above}, got {value!r}")
+    if number is None:
+        raise error(f"{quoted(name)} must be a whole number, got {value!r:.80}")
+    _check_range(name, value, number, least=least, most=most, error=error)
     return number
 
 
-def finite_number(name: str, value: Any) -> float:
-    """`value` as a float; NumPy's numbers are as good as Python's.
+def finite_number(
+    name: str,
+    value: Any,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    error: type[InputError] = InputError,
+) -> float:
+    """Return `value` as a float; NumPy's numbers are as good as Python's.
+
+    Args:
+        name: of the argument, for the message.
+        value: the number.
+        least, most: the range, its ends included.
+        above, below: the range, its ends excluded.
+        error: the kind of error.
 
     Raises:
-        InputError: no number, or infinite or NaN.
+        InputError: if the value is not a number, infinite, NaN or out of range.
     """
     if type(value) is float and -math.inf < value < math.inf:  # nearly always, and a search has several
-        return value
-    try:
-        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
-    except OverflowError:
-        number = math.inf
-    if not abs(number) < math.inf:
-        raise InputError(f"{name} must be a number, got {value!r:.80}")
+        number = value
+    else:
+        try:
+            number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+        except OverflowError:
+            number = math.inf
+        if not abs(number) < math.inf:
+            raise error(f"{quoted(name)} must be a number, got {value!r:.80}")
+    _check_range(name, value, number, least=least, most=most, error=error)
+    if (above is not None and number <= above) or (below is not None and number >= below):
+        ends = [f"{word} {end:g}" for word, end in (("above", above), ("below", below)) if end is not None]
+        raise error(f"{quoted(name)} must be {' and '.join(ends)}, got {value!r:.80}")
     return number
+
+
+def quoted(name: str) -> str:
+    """Return an argument's name for a message: in backticks, unless it is a description of several words."""
+    return f"`{name}`" if name.isidentifier() else name
+
+
+def _check_range(
+    name: str, value: Any, number: float, *, least: float | None, most: float | None, error: type[InputError]
+) -> None:
+    if (least is None or number >= least) and (most is None or number <= most):
+        return
+    if least is None:
+        wanted = f"at most {_shown(most)}"
+    elif most is None:
+        wanted = f"at least {_shown(least)}"
+    else:
+        wanted = f"from {_shown(least)} to {_shown(most)}"
+    raise error(f"{quoted(name)} must be {wanted}, got {value!r:.80}")
+
+
+def _shown(end: float | None) -> str:
+    return str(end) if isinstance(end, int) else f"{end:g}"
 
 
 def listed(name: str, values: Any) -> list[Any]:
-    """`values` as a list; a text or a mapping is none.
+    """Return `values` as a list.
 
     Raises:
-        InputError: nothing that can be listed.
+        InputError: if `values` is not iterable, or is a text or a mapping.
     """
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
-        raise InputError(f"{name} is a list, got {values!r:.80}")
+        raise InputError(f"{quoted(name)} must be a list, got {values!r:.80}")
     return list(values)
 
 
 def checked_filter(query_filter: Any) -> models.Filter | None:
-    """The filter as it is.
+    """Return the filter unchanged.
 
     Raises:
-        FilterError: not a `qdrant_client.models.Filter`.
+        FilterError: if it is not a `qdrant_client.models.Filter`.
     """
-    if query_filter is not None and not isinstance(query_filter, models.Filter):
+    if query_filter is None:
+        return None
+    from qdrant_client import models
+
+    if not isinstance(query_filter, models.Filter):
         raise FilterError(
-            f"query_filter is a qdrant_client.models.Filter, got {type(query_filter).__name__}; "
+            f"`query_filter` must be a qdrant_client.models.Filter, got {type(query_filter).__name__}; "
             "conditions go in Filter(must=[…])"
         )
     return query_filter

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from crl_qdrant.common.numbers import as_numbers, Float32Array
 from crl_qdrant.errors import EmbeddingError
 
 __all__ = [
@@ -16,25 +18,31 @@ __all__ = [
     "flaw",
     "from_base64",
     "matrix",
+    "matrix_or_rows",
     "to_base64",
     "unit_or_zero",
     "unit_rows",
     "unit_vector",
 ]
 
-Float32Array = npt.NDArray[np.float32]
 Rows = TypeVar("Rows", npt.NDArray[np.float32], npt.NDArray[np.float64])
 
 
 def matrix(embeddings: Any, *, what: str, rows: int | None = None, dimension: int | None = None) -> Float32Array:
-    """`embeddings` as a float32 array [N, d], its shape checked and its values not.
+    """Return `embeddings` as a float32 array [N, d]; its shape is checked and its values are not.
+
+    Args:
+        embeddings: as `as_numbers` takes them.
+        what: names them in messages.
+        rows, dimension: N and d, where they are known.
 
     Raises:
-        EmbeddingError: not numbers, not two-dimensional, or not of the expected rows or dimension.
+        EmbeddingError: if they are not numbers, not two-dimensional, or not of the expected rows or dimension; the
+            message names the first row that does not fit.
     """
     try:
-        array = np.asarray(embeddings, dtype=np.float32)
-    except (TypeError, ValueError, RuntimeError) as error:  # torch raises RuntimeError for a tensor with a gradient
+        array = as_numbers(embeddings)
+    except EmbeddingError as error:
         raise EmbeddingError(f"{what} must be an array of numbers [N, d]: {error}") from error
     if rows == 0 and array.shape == (0,) and dimension is not None:
         array = array.reshape(0, dimension)
@@ -47,8 +55,32 @@ def matrix(embeddings: Any, *, what: str, rows: int | None = None, dimension: in
     return array
 
 
+def matrix_or_rows(embeddings: Any, *, what: str, rows: int, dimension: int) -> Float32Array | list[Any]:
+    """Return `embeddings` as `matrix` does, or row by row where some of the rows fit and others do not.
+
+    Raises:
+        EmbeddingError: as `matrix`, if no row fits, or their number is another.
+    """
+    try:
+        return matrix(embeddings, what=what, rows=rows, dimension=dimension)
+    except EmbeddingError:
+        if isinstance(embeddings, (str, bytes)) or not isinstance(embeddings, Iterable):
+            raise
+        separate = list(np.asarray(embeddings) if hasattr(embeddings, "columns") else embeddings)
+        if len(separate) != rows or not any(_fits(row, dimension) for row in separate):
+            raise
+        return separate
+
+
+def _fits(row: Any, dimension: int) -> bool:
+    try:
+        return as_numbers(row).shape == (dimension,)
+    except EmbeddingError:
+        return False
+
+
 def flaw(row: Float32Array) -> str | None:
-    """Why a single embedding [d] cannot be used, or None."""
+    """Return why a single embedding [d] cannot be used, or None."""
     if not np.isfinite(row).all():
         return "holds NaN or infinite values"
     if not row.any():
@@ -57,10 +89,10 @@ def flaw(row: Float32Array) -> str | None:
 
 
 def unit_rows(embeddings: Any, *, what: str, rows: int | None = None, dimension: int | None = None) -> Float32Array:
-    """A float32 copy [N, d] with rows of unit length.
+    """Return a float32 copy [N, d] with rows of unit length.
 
     Raises:
-        EmbeddingError: as `matrix`, and for a row with NaN, infinite or only zero values.
+        EmbeddingError: as `matrix`; also if a row has NaN, infinite or only zero values.
     """
     array = matrix(embeddings, what=what, rows=rows, dimension=dimension)
     for index in np.flatnonzero(~np.isfinite(array).all(axis=1) | ~array.any(axis=1)):
@@ -69,14 +101,14 @@ def unit_rows(embeddings: Any, *, what: str, rows: int | None = None, dimension:
 
 
 def unit_vector(embedding: Any, *, what: str, dimension: int) -> Float32Array:
-    """The vector at unit length, float32 [d]: itself where it has that already.
+    """Return the vector at unit length, a float32 copy [d]; equal to it where it has that length already.
 
     Raises:
-        EmbeddingError: not one vector of that dimension, or NaN, infinite or zero.
+        EmbeddingError: if it is not one vector of that dimension, or has NaN, infinite or only zero values.
     """
     try:
-        vector = np.array(embedding, dtype=np.float32, order="C")  # ours alone, whatever the caller does with his
-    except (TypeError, ValueError, RuntimeError) as error:
+        vector = np.array(as_numbers(embedding), order="C")  # ours alone, whatever the caller does with the array
+    except EmbeddingError as error:
         raise EmbeddingError(f"{what} must be an array of {dimension} numbers: {error}") from error
     if vector.shape != (dimension,):
         raise EmbeddingError(f"{what} must have shape [{dimension}], got {list(vector.shape)}")
@@ -92,7 +124,7 @@ def unit_vector(embedding: Any, *, what: str, dimension: int) -> Float32Array:
 
 
 def unit_or_zero(rows: Rows, nothing: float = 0.0) -> Rows:
-    """Rows [N, r] at unit length, in their precision; zeros where a row is no longer than `nothing`."""
+    """Return rows [N, r] at unit length, in their precision; zeros where a row is no longer than `nothing`."""
     if len(rows) == 1:  # a search's own: calls that take many rows are several times slower for one
         length = float(np.dot(rows[0], rows[0])) ** 0.5
         return rows / length if length > nothing else np.zeros_like(rows)
@@ -105,12 +137,12 @@ def unit_or_zero(rows: Rows, nothing: float = 0.0) -> Rows:
 
 
 def to_base64(array: Float32Array) -> str:
-    """The array's values as text, for JSON; every bit is kept."""
+    """Return the array's values as text, for JSON; every bit is kept."""
     return base64.b64encode(np.ascontiguousarray(array, dtype="<f4").tobytes()).decode()
 
 
 def from_base64(text: str, *, rows: int) -> Float32Array:
-    """The array [rows, …] that `to_base64` wrote; read-only."""
+    """Return the array [rows, …] that `to_base64` wrote; read-only."""
     flat: Float32Array = np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4")
     return flat.reshape(rows, -1)
 

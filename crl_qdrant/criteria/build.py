@@ -11,6 +11,7 @@ import numpy as np
 from crl_qdrant.common.arrays import Float32Array, unit_rows
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.criteria.manifest import Manifest, RawVector, StoredCriterion
+from crl_qdrant.criteria.sample import sample_images
 from crl_qdrant.criteria.vectors import next_vector
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError
@@ -21,14 +22,12 @@ from crl_qdrant.stores import Store
 __all__ = [
     "context",
     "embedded_words",
-    "image_mean",
     "new_version",
     "projected",
     "version_of",
 ]
 
 _FEWEST_DIMENSIONS: Final = 2
-_MEAN_OF: Final = 100_000
 
 
 def new_version(criterion: Criterion, manifest: Manifest, encoder: BoundEncoder, store: Store) -> StoredCriterion:
@@ -38,7 +37,7 @@ def new_version(criterion: Criterion, manifest: Manifest, encoder: BoundEncoder,
         criterion: with embeddings or without; those of the same words in the same prompts are taken from the manifest.
         manifest: the collection's, with the other criteria.
         encoder: what embeds the words.
-        store: where the mean of the images comes from, where the options need it.
+        store: where a sample of the images comes from, where the options read it.
 
     Raises:
         CriterionError: the words cannot tell images apart, a suppressed criterion is not there, or there are no images.
@@ -58,11 +57,11 @@ def version_of(
     Args:
         criterion: with embeddings.
         others: the criteria by name, with embeddings; it may itself be among them.
-        store: where the mean of the images comes from, where the options need it.
+        store: where a sample of the images comes from, where the options read it.
         raw: the images' embeddings.
         vector: a name that no other named vector has.
     """
-    projection = projected(criterion, others, lambda: image_mean(store, raw))
+    projection = projected(criterion, others, lambda: sample_images(store, raw))
     return StoredCriterion(criterion, projection, vector, context(criterion, others))
 
 
@@ -97,32 +96,30 @@ def context(criterion: Criterion, others: Mapping[str, Criterion]) -> str:
 
 
 def projected(
-    criterion: Criterion, others: Mapping[str, Criterion], mean_of_images: Callable[[], Float32Array | None]
+    criterion: Criterion, others: Mapping[str, Criterion], images: Callable[[], Float32Array]
 ) -> StoredProjection:
     """A criterion's projection; nothing is stored.
 
     Args:
         criterion: with embeddings.
         others: the criteria by name, with embeddings; it may itself be among them.
-        mean_of_images: gives the mean embedding [d], or None where there are no images; asked only where it is needed.
+        images: gives a sample of the collection's image embeddings [n, d]; asked only if the options read it.
 
     Raises:
         CriterionError: as for `new_version`.
     """
     options = criterion.options
-    mean: Float32Array | None = None
-    if options.needs_images:
-        mean = mean_of_images()
-        if mean is None:
-            raise CriterionError(
-                f'criterion {criterion.name!r} needs the mean of the images (center="both" or tangent), and the '
-                "collection is empty; add images first"
-            )
+    sample = images() if options.reads_images else None
+    if options.needs_images and (sample is None or not len(sample)):
+        raise CriterionError(
+            f'criterion {criterion.name!r} needs the mean of the images (center="both" or tangent), and the '
+            "collection is empty; add images first"
+        )
     suppressed = [each.embeddings for each in _suppressed_by(criterion, others).values() if each.embeddings is not None]
     away = leading_directions(suppressed, options.suppress_rank) if suppressed else None
     if criterion.embeddings is None:
         raise ValueError(f"the words of criterion {criterion.name!r} are not embedded")
-    made = build_projection(criterion.embeddings, options, image_mean=mean, suppressed=away)
+    made = build_projection(criterion.embeddings, options, images=sample, suppressed=away)
     spanned = made.matrix.shape[1]
     if spanned < _FEWEST_DIMENSIONS:
         raise CriterionError(
@@ -152,14 +149,3 @@ def embedded_words(criterion: Criterion, encoder: BoundEncoder) -> Float32Array:
     """
     rows = encoder.encode_texts(criterion.texts, purpose="embed a criterion's words")
     return encoder.unit(rows.reshape(len(criterion.prompts), len(criterion.words), -1).mean(axis=0))
-
-
-def image_mean(store: Store, raw: RawVector) -> Float32Array | None:
-    """The mean embedding [d] of the collection's images, of the first 100,000; None where there are none."""
-    total, number = np.zeros(raw.dimension), 0
-    for ids, embeddings in store.scroll(vector=raw.vector):
-        total += embeddings.sum(axis=0, dtype=np.float64)
-        number += len(ids)
-        if number >= _MEAN_OF:
-            break
-    return (total / number).astype(np.float32) if number else None

@@ -36,8 +36,8 @@ class Criterion:
             scaled to unit length. None: the collection's encoder embeds the words.
         preset: a name from `PRESETS`: "paper" is R = I Tᵀ as it is written. With two words the default is the
             paper's form too, since centring leaves two words one direction.
-        **options: single options of `Options` that differ from the preset's: center, sharpen, weighting, energy,
-            rank, suppress, suppress_rank, tangent.
+        **options: single options of `Options` that differ from the preset's: center, sharpen, blend, rest,
+            dimensions, weighting, energy, rank, suppress, suppress_rank, tangent.
 
     Attributes:
         options: the `Options` that preset and options come to.

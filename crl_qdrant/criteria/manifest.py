@@ -161,6 +161,7 @@ class Manifest:
         following_lineages: its criteria by name.
         previous: the raw vectors before the last migration, while they are kept.
         left: named vectors of the criteria before the last migration, while they are kept.
+        fields: payload fields outside `crl` that tag, cluster or few_shot has written.
     """
 
     raw: RawVector
@@ -169,6 +170,7 @@ class Manifest:
     following_lineages: Mapping[str, Lineage] = field(default_factory=dict)
     previous: RawVector | None = None
     left: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
     @property
     def encoder(self) -> str | None:
@@ -200,6 +202,8 @@ class Manifest:
     def to_entry(self) -> dict[str, Any]:
         """The collection's own metadata entry; criteria have theirs."""
         head: dict[str, Any] = {"format": _FORMAT, "raw": asdict(self.raw), "left": list(self.left)}
+        if self.fields:
+            head["fields"] = list(self.fields)
         if self.following is not None:
             head["following"] = asdict(self.following)
         if self.previous is not None:
@@ -237,6 +241,7 @@ class Manifest:
                 {} if following is None else _lineages(metadata, _NEXT_CRITERION, following.dimension),
                 previous,
                 tuple(head["left"]),
+                tuple(head.get("fields", ())),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ManifestError(

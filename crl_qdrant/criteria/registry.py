@@ -18,10 +18,12 @@ from crl_qdrant.criteria.build import context, new_version
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.criteria.manifest import CriterionState, Lineage, Manifest, StoredCriterion
 from crl_qdrant.criteria.manifest_cache import KeptManifest
+from crl_qdrant.criteria.sample import has_images
 from crl_qdrant.criteria.space import RAW, Space
 from crl_qdrant.criteria.vectors import fill_vectors, next_vector
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError, ExistsError, InputError, NotFoundError
+from crl_qdrant.projection.fit import FEWEST_IMAGES
 from crl_qdrant.projection.projector import Projector
 from crl_qdrant.projection.stored_head import StoredHead
 from crl_qdrant.stores import Store
@@ -158,7 +160,13 @@ class Criteria:
             version.criterion.same_words(criterion)
             and version.criterion.options == criterion.options
             and version.context == context(criterion, self.manifest.definitions)
+            and not self._can_be_fitted(version)
         )
+
+    def _can_be_fitted(self, version: StoredCriterion) -> bool:
+        """Whether images have come since it was defined without; a trained head stays with what it was trained on."""
+        waits = version.projection.awaits_images and version.projection.head is None
+        return waits and has_images(self._store, self.manifest.raw, FEWEST_IMAGES)
 
     def set_head(self, version: StoredCriterion, head: StoredHead | None) -> None:
         """Give a criterion's latest version this head, or none; a materialised one changes over when it is built.

@@ -48,6 +48,7 @@ def worded(
     Raises:
         VocabularyError: a language model is needed, and gives none.
         CriterionError: words or options that cannot be.
+        EncoderError: if words are to be found and the collection has no encoder to embed them.
     """
     check_names(options)
     if n_words is not None:
@@ -59,6 +60,7 @@ def worded(
     if known is not None and not anew:
         again = known.with_options(preset, **options) if preset is not None or options else known
         return again if not prompt else Criterion(name, known.words, prompt=prompt, **again.options.to_dict())
+    encoder.require(f"embed the words of criterion {name!r}")  # else nobody needs to be asked for words
     packaged = packaged_words(name) if words is None and domain is None else None
     if packaged is not None:
         return Criterion(name, packaged[:n_words], prompt=prompt, preset=preset or "default", **options)
@@ -71,8 +73,6 @@ def worded(
         return Criterion(name, words, prompt=prompt, embeddings=embeddings, preset=preset or "default", **options)
 
     answered = made(answer)
-    if not encoder.exists:
-        return answered
     embeddings = embedded_words(answered, encoder)
     kept = _different(embeddings)
     return made([answered.words[row] for row in kept], embeddings[kept])

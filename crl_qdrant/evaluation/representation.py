@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import torch
 
@@ -20,6 +22,9 @@ __all__ = ["bind_encoder", "criterion_projection", "embed_texts", "embed_words",
 def bind_encoder(encoder: Encoder) -> BoundEncoder:
     """The encoder as a collection uses it: unit rows, and errors of one kind."""
     return BoundEncoder("evaluation", encoder.name, encoder.dimension, encoder=encoder, device="cpu")
+
+
+_SAMPLE: Final = 10_000
 
 
 def embed_texts(texts: list[str], encoder: Encoder) -> Float32Array:
@@ -44,7 +49,7 @@ def criterion_projection(images: Float32Array, criterion: Criterion, words: Floa
     """The projection of a criterion, as a collection would have it.
 
     Args:
-        images: I, [N, d], unit rows; where the options ask for the mean of the images, it is theirs.
+        images: I, [N, d], unit rows; what the options find on images is found on the first 10,000.
         criterion: for its options.
         words: T, [K, d], unit rows, as `embed_words` gives it.
 
@@ -54,8 +59,8 @@ def criterion_projection(images: Float32Array, criterion: Criterion, words: Floa
     options = criterion.options
     if options.suppress:
         raise CriterionError(f"criterion {criterion.name!r} suppresses others, and is evaluated here without them")
-    mean = images.mean(axis=0) if options.needs_images else None
-    return on_device(build_projection(words, options, image_mean=mean))
+    sample = images[:_SAMPLE] if options.reads_images else None
+    return on_device(build_projection(words, options, images=sample))
 
 
 def represent(images: Float32Array, criterion: Criterion, words: Float32Array) -> Float32Array:
@@ -68,13 +73,13 @@ def represent(images: Float32Array, criterion: Criterion, words: Float32Array) -
         images, criterion, words: as `criterion_projection` takes them.
 
     Returns:
-        float32 [N, K], rows as they come; `unit_or_zero` makes them unit rows. With options that sharpen, what a
-        collection would store.
+        float32 [N, K], rows as they come; `unit_or_zero` makes them unit rows. With options that sharpen, compress, or
+        keep a rest, what a collection would store.
 
     Raises:
         CriterionError: as `criterion_projection` does.
     """
     made = criterion_projection(images, criterion, words)
-    if criterion.options.sharpen:
+    if made.sharpen or made.rest or made.compression is not None:
         return np.asarray(conditional_representation(torch.from_numpy(images), made).numpy())
     return np.asarray((images @ made.matrix.numpy() + made.offset.numpy()) @ made.words.numpy().T, dtype=np.float32)

@@ -251,7 +251,9 @@ class Migrator:
         old = [name for lineage in manifest.lineages.values() for name in lineage.retired]
         old += [version.vector for lineage in manifest.lineages.values() for version in lineage.versions]
         left = tuple(dict.fromkeys([*manifest.left, *old]))
-        changed = Manifest(self._raw, manifest.following_lineages, previous=manifest.raw, left=left)
+        changed = Manifest(
+            self._raw, manifest.following_lineages, previous=manifest.raw, left=left, fields=manifest.fields
+        )
         entries = changed.to_entry()
         for name, lineage in manifest.following_lineages.items():
             entries |= {**lineage.to_entry(), **Lineage.removal(name, following=True)}
@@ -276,7 +278,7 @@ def drop_previous(store: Store, criteria: Criteria) -> None:
     for vector in vectors:
         store.drop_vector(vector)
     # last, so that what a kill leaves is still named
-    criteria.write({**entries, **Manifest(manifest.raw, {}).to_entry()})
+    criteria.write({**entries, **Manifest(manifest.raw, {}, fields=manifest.fields).to_entry()})
 
 
 def _says_the_same(first: Criterion, second: Criterion) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from crl_qdrant.common.arrays import flaw, Float32Array, unit_rows
-from crl_qdrant.common.images import decode, ImageInput
+from crl_qdrant.common.images import decoded, ImageInput
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CRLError, EncoderError, InputError
 
@@ -39,7 +39,8 @@ class ImageEmbedder:
             ImageError: if the image cannot be read.
             EncoderError: if there is no encoder, or it cannot preprocess this image.
         """
-        return self._encoder.preprocess(decode(image))
+        with decoded(image) as picture:
+            return self._encoder.preprocess(picture)
 
     def attempt(self, work: Callable[[], T]) -> T | CRLError:
         """Do the work of one item; an item that fails gives its error back instead of raising it.

@@ -18,7 +18,7 @@ import numpy as np
 from crl_qdrant.common.arguments import whole_number
 from crl_qdrant.common.arrays import Float32Array, unit_vector
 from crl_qdrant.common.batches import batches
-from crl_qdrant.common.images import read_bytes
+from crl_qdrant.common.images import update_digest
 from crl_qdrant.common.points import checked_payload, Payload, point_id, PointId
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.criteria.manifest import RawVector
@@ -254,7 +254,7 @@ def _digest(item: Item, payload: Payload, embedding: Float32Array | None) -> str
     if embedding is not None:
         content.update(embedding.tobytes())
     elif item.image is not None:
-        content.update(read_bytes(item.image))
+        update_digest(content.update, item.image)
     return content.hexdigest()[:32]
 
 

@@ -5,18 +5,21 @@ T [K, d] are the unit text embeddings of a criterion's words, I [N, d] unit imag
 decomposition T = U S Vᵀ of rank r, R = (I V S) Uᵀ, and U has orthonormal columns. So the r columns of
 I·P with P = V·S have exactly R's inner products and cosines.
 
-The options of a criterion either edit T before that (its basis), or are applied to the rows of R (`stored.py`).
+The options of a criterion either edit T before that (its basis), or are applied to the rows of R (`stored.py`); what
+of these is found on images is in `fit.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.projection.fit import auto_blend, auto_rest, auto_temperature, FEWEST_IMAGES, lift, principal_directions
 from crl_qdrant.projection.options import Directions, Options
 from crl_qdrant.projection.stored import StoredProjection
 
@@ -29,7 +32,7 @@ def build_projection(
     text_embeddings: npt.NDArray[Any],
     options: Options,
     *,
-    image_mean: npt.NDArray[Any] | None = None,
+    images: npt.NDArray[Any] | None = None,
     suppressed: npt.NDArray[Any] | None = None,
 ) -> StoredProjection:
     """Build the projection of a criterion.
@@ -37,7 +40,8 @@ def build_projection(
     Args:
         text_embeddings: T, [K, d], unit rows, any float type.
         options: how T becomes a projection.
-        image_mean: mean of the image embeddings [d], if `options.needs_images`.
+        images: a sample of the collection's image embeddings [n, d], if `options.reads_images` and there are any. Their
+            mean is taken from any number; "auto" and `dimensions` are fitted to at least `FEWEST_IMAGES`.
         suppressed: orthonormal rows [m, d] to take out of the images; None for nothing.
 
     Returns:
@@ -45,15 +49,54 @@ def build_projection(
         its mean is taken out.
     """
     # the matrix is small, and squared condition numbers are not: decompose in float64
-    mean = None if image_mean is None else np.asarray(image_mean, dtype=np.float64)
+    given = np.asarray(text_embeddings, dtype=np.float64)
+    sample = None if images is None or not len(images) else np.asarray(images, dtype=np.float64)
+    mean = None if sample is None else sample.mean(axis=0)
     away = None if suppressed is None else np.asarray(suppressed, dtype=np.float64)
-    texts = basis(np.asarray(text_embeddings, dtype=np.float64), options, image_mean=mean, suppressed=away)
+    texts = basis(given, options, image_mean=mean, suppressed=away)
     words, singular, directions = _decompose(texts, energy=options.energy, rank=options.rank)
     matrix = directions * singular**options.weighting  # P, (d, r)
     offset = np.zeros(matrix.shape[1])
     if options.center == "both" and not options.tangent and mean is not None:
         offset = -mean @ matrix
-    return StoredProjection(_kept(matrix), _kept(offset), _kept(words), options.sharpen, options.blend)
+    enough = None if sample is None or len(sample) < FEWEST_IMAGES else sample
+    made = _weighted(StoredProjection(_kept(matrix), _kept(offset), _kept(words)), options, texts, enough)
+    return made if not matrix.shape[1] else _compressed(made, options, given, enough)
+
+
+def _weighted(
+    bare: StoredProjection, options: Options, texts: Float64Array, images: Float64Array | None
+) -> StoredProjection:
+    """The projection with temperature and shares: fixed, or those that the images' lift gives."""
+    found = None
+    if images is not None and (options.blends_by_lift or options.rest == "auto"):
+        found = lift(texts, images)
+    sharpen = auto_temperature(len(texts)) if options.sharpen == "auto" else options.sharpen
+    blend = auto_blend(found) if options.blend == "auto" else options.blend
+    # the plain image would bring back what is suppressed
+    rest = (0.0 if options.suppress else auto_rest(found)) if options.rest == "auto" else options.rest
+    if images is None:  # whose mean it is told from
+        rest = 0.0
+    undecided = options.blends_by_lift or options.rest not in ((0.0, "auto") if options.suppress else (0.0,))
+    return replace(
+        bare,
+        sharpen=sharpen,
+        blend=blend,
+        rest=rest,
+        image_mean=_kept(images.mean(axis=0)) if images is not None and rest else None,
+        lift=found,
+        awaits_images=undecided and images is None,
+    )
+
+
+def _compressed(
+    whole: StoredProjection, options: Options, texts: Float64Array, images: Float64Array | None
+) -> StoredProjection:
+    """The projection with at most `options.dimensions` floats; without images, those that the words differ in most."""
+    if options.dimensions is None or whole.full_width <= options.dimensions:
+        return whole
+    directions = principal_directions(whole, texts if images is None else images, options.dimensions)
+    return replace(whole, compression=_kept(directions), awaits_images=images is None)
 
 
 def _kept(array: Float64Array) -> Float32Array:

@@ -1,4 +1,7 @@
-"""A projection on a torch device: conditional representations of many images at once."""
+"""A projection on a torch device: conditional representations of many images at once.
+
+The formula is that of `stored.py`, and one test holds the two equal over all options.
+"""
 
 from __future__ import annotations
 
@@ -41,14 +44,17 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Projection:
-    """What turns image embeddings into conditional representations.
+    """A `StoredProjection` whose parts are tensors on one device; see there for what each is.
 
     Attributes:
         matrix: P, float32 [d, r].
-        offset: float32 [r], added to I·P: minus the projected mean image, or zeros.
-        words: U, float32 [K, r], orthonormal columns: z·Uᵀ are the similarities z by words.
-        sharpen: temperature of the softmax over the words; 0 for none.
-        blend: the sharpened form's share of the cosine.
+        offset: float32 [r].
+        words: U, float32 [K, r].
+        sharpen: temperature; 0 for none.
+        blend: the sharpened form's share.
+        rest: the plain image's share.
+        image_mean: float32 [d], where there is a rest.
+        compression: C, float32 [full width, width]; None where all floats are kept.
         head: what a representation goes through before it is compared; None for nothing.
     """
 
@@ -57,6 +63,9 @@ class Projection:
     words: Tensor
     sharpen: float = 0.0
     blend: float = 1.0
+    rest: float = 0.0
+    image_mean: Tensor | None = None
+    compression: Tensor | None = None
     head: Head | None = None
     scale: float = field(init=False)  # the matrix' norm, below whose rounding a product is nothing
 
@@ -65,64 +74,91 @@ class Projection:
 
     @property
     def rank(self) -> int:
-        """Dimensions of the representations: r, K, or r + K; or of the head's output."""
+        """Dimensions of the representations, or of the head's output."""
         if self.head is not None:
             return int(self.head.out_bias.shape[0])
+        if self.compression is not None:
+            return int(self.compression.shape[1])
         words, rank = self.words.shape
-        return (words if self.sharpen else 0) + (rank if not self.sharpen or self.blend < 1.0 else 0)
+        rest = self.matrix.shape[0] if self.rest else 0
+        return (words if self.sharpen else 0) + (rank if not self.sharpen or self.blend < 1.0 else 0) + rest
 
     def to(self, device: torch.device) -> Projection:
         """The same on another device."""
-        matrix, offset, words = (each.to(device) for each in (self.matrix, self.offset, self.words))
-        return replace(self, matrix=matrix, offset=offset, words=words, head=self.head and self.head.to(device))
+        moved = {
+            name: part.to(device)
+            for name in ("matrix", "offset", "words", "image_mean", "compression", "head")
+            if (part := getattr(self, name)) is not None
+        }
+        return replace(self, **moved)
 
 
 def on_device(stored: StoredProjection, device: torch.device | str = "cpu") -> Projection:
     """Bring a stored projection to a torch device."""
-    matrix, offset, words = (torch.tensor(each) for each in (stored.matrix, stored.offset, stored.words))
-    head = None if stored.head is None else Head(*map(torch.tensor, stored.head))
-    made = Projection(matrix, offset, words, stored.sharpen, stored.blend, head)
+    made = Projection(
+        torch.tensor(stored.matrix),
+        torch.tensor(stored.offset),
+        torch.tensor(stored.words),
+        stored.sharpen,
+        stored.blend,
+        stored.rest,
+        None if stored.image_mean is None else torch.tensor(stored.image_mean),
+        None if stored.compression is None else torch.tensor(stored.compression),
+        None if stored.head is None else Head(*map(torch.tensor, stored.head)),
+    )
     return made.to(torch.device(device))
 
 
 def conditional_representation(image_embeddings: Tensor, projection: Projection) -> Tensor:
-    """The criterion's view of each image: rows of z = I·P + b at unit length, with their sharpened form; or the head's.
+    """The criterion's view of each image, as `StoredProjection.represent` has it.
 
-    The sharpened form of a row is softmax(z·Uᵀ / (temperature · std)) over the K words, std being that of z·Uᵀ:
-    standardising makes a temperature mean the same for every encoder, whose similarities differ in scale. The two,
-    of unit length each, stand beside each other with weights that make the cosine of the whole
-    (1 - blend)·cosine of the similarities + blend·cosine of the sharpened forms.
+    The sharpened form of a row z is softmax(z·Uᵀ / (temperature · std)) over the K words, std being that of z·Uᵀ:
+    standardising makes a temperature mean the same for every encoder, whose similarities differ in scale.
 
     Args:
         image_embeddings: I, [N, d], any float type (half precision is projected in float32).
         projection: on the same device.
 
     Returns:
-        float32 [N, rank], unit rows; a row of zeros where an image has no part in the words' span.
+        float32 [N, rank], unit rows; a row of zeros where an image has no part in the words' span, nor in the rest.
     """
-    rows = _conditional(image_embeddings, projection)
+    rows = _uncompressed(image_embeddings.to(torch.float32), projection)
+    if projection.compression is not None:
+        rows = _unit_or_zero(rows @ projection.compression, _NOTHING)
     return rows if projection.head is None else projection.head(rows)
 
 
-def _conditional(image_embeddings: Tensor, projection: Projection) -> Tensor:
-    """The representation in front of a head: [N, r], [N, K] or [N, r + K]."""
-    rows = image_embeddings.to(torch.float32) @ projection.matrix + projection.offset
-    lengths = rows.norm(dim=-1, keepdim=True)
+def _uncompressed(images: Tensor, projection: Projection) -> Tensor:
+    """The representation [N, full width] in front of compression and head."""
     # what is left of an embedding that is orthogonal to all words is rounding, not a direction
-    something = lengths > _NOTHING * projection.scale
-    similar: Tensor = rows / lengths.clamp(min=1e-30) * something
+    similar = _unit_or_zero(images @ projection.matrix + projection.offset, _NOTHING * projection.scale)
+    by_words = _blended(similar, projection)
+    if projection.image_mean is None:
+        return by_words
+    rest = _unit_or_zero(images - projection.image_mean, _NOTHING)
+    share = projection.rest
+    return functional.normalize(torch.cat([(1.0 - share) ** 0.5 * by_words, share**0.5 * rest], dim=-1), dim=-1)
+
+
+def _blended(similar: Tensor, projection: Projection) -> Tensor:
+    """The similarities [N, r] with their sharpened form beside them."""
     if not projection.sharpen:
         return similar
     by_words = similar @ projection.words.T
     deviation = by_words.std(dim=-1, correction=0, keepdim=True)
-    told_apart = something & (deviation > _NOTHING)
-    weights = functional.softmax(by_words / (projection.sharpen * deviation.clamp(min=1e-30)), dim=-1)
-    sharp: Tensor = functional.normalize(weights, dim=-1) * told_apart
+    heights = by_words / (projection.sharpen * deviation.clamp(min=_NOTHING))
+    sharp = functional.normalize(functional.softmax(heights, dim=-1), dim=-1) * (deviation > _NOTHING)
     if projection.blend == 1.0:
         return sharp
     share = projection.blend
     blended = torch.cat([(1.0 - share) ** 0.5 * similar, share**0.5 * sharp], dim=-1)
-    return functional.normalize(blended, dim=-1)
+    return blended if projection.rest else functional.normalize(blended, dim=-1)
+
+
+def _unit_or_zero(rows: Tensor, nothing: float) -> Tensor:
+    lengths = rows.norm(dim=-1, keepdim=True)
+    scaled: Tensor = rows / lengths.clamp(min=1e-30) * (lengths > nothing)
+    return scaled
 
 
 def cosine_similarity(queries: Tensor, candidates: Tensor) -> Tensor:

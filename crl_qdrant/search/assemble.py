@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.points import Payload, PointId
@@ -18,7 +17,6 @@ from crl_qdrant.search.grouping import Groups
 from crl_qdrant.search.memory.resident import Resident
 from crl_qdrant.search.request import Ranked, Request
 from crl_qdrant.search.results import Explanation, Hit
-from crl_qdrant.search.scoring import add_examples, mean_direction
 from crl_qdrant.stores import Store, WithPayload
 
 __all__ = ["Assembly"]
@@ -62,7 +60,7 @@ class Assembly:
     def describe(self, request: Request, number: int) -> list[tuple[str, float]]:
         """The words of the request's criterion that its examples are more of than the collection's average item."""
         words = self._words(request.main.space)
-        return words.describe(_in_words(words, request), number)
+        return words.describe(words.direction(request.like, request.unlike), number)
 
     def _payloads(self, ids: Sequence[PointId], with_payload: WithPayload) -> dict[PointId, Payload | None]:
         if not len(ids):
@@ -78,8 +76,8 @@ class Assembly:
                     hit.closeness = {**hit.closeness, name: value}
 
     def _explanations(self, request: Request, ranked: Ranked) -> dict[PointId, dict[str, Explanation]]:
-        spaces = [goal.space for goal in request.goals if goal.space.projection is not None]
-        for space in spaces:
+        goals = [goal for goal in request.goals if goal.space.projection is not None]
+        for space in (goal.space for goal in goals):
             if space.projection is not None and space.projection.head is not None:
                 raise InputError(
                     f"criterion {space.name!r} has a trained head, and its cosines are no sums over words; search "
@@ -88,12 +86,12 @@ class Assembly:
         known, embeddings = self._resident.embeddings_of(ranked.ids)
         place = {point: at for at, point in enumerate(ranked.ids)}
         made: dict[PointId, dict[str, Explanation]] = {point: {} for point in known}
-        for space in spaces if known else []:
-            words = self._words(space)
-            of_query = _in_words(words, request)
-            for point, row in zip(known, words.represent(embeddings), strict=True):
-                cosine = float(ranked.parts[space.name][place[point]])
-                made[point][space.name] = words.explain(of_query, row, cosine)
+        for goal in goals if known else []:
+            name = goal.space.name
+            cosines = [float(ranked.parts[name][place[point]]) for point in known]
+            explained = self._words(goal.space).explain(goal.direction.astype(np.float64), embeddings, cosines)
+            for point, explanation in zip(known, explained, strict=True):
+                made[point][name] = explanation
         return made
 
     def _words(self, space: Space) -> WordSpace:
@@ -124,13 +122,3 @@ def _make_hits(ranked: Ranked, payloads: dict[PointId, Payload | None]) -> list[
         for at, (point, score) in enumerate(zip(ranked.ids, ranked.scores.tolist(), strict=True))
         if point in payloads  # else another process removed it since the scan was loaded
     ]
-
-
-def _in_words(words: WordSpace, request: Request) -> npt.NDArray[np.float64]:
-    """The direction of the request's goal by words [parts·K]: representing by words keeps inner products."""
-    like = words.represent(request.like)
-    unlike = words.represent(request.unlike) if len(request.unlike) else like[:0]
-    direction = mean_direction(like, unlike)
-    if len(request.expanded):
-        direction = add_examples(direction, words.represent(request.expanded))
-    return direction

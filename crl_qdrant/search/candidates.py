@@ -119,7 +119,7 @@ class Candidates:
             else goal
             for goal in request.goals
         )
-        return replace(request, goals=goals, expanded=embeddings)
+        return replace(request, goals=goals)
 
     def _find(self, request: Request, number: int) -> tuple[Ranked, int]:
         """Candidates in order, and how many were scored by us; where they are fewer than `number` there are no more."""

@@ -49,7 +49,6 @@ class Request:
         goals: one for each criterion, or one in the raw space.
         modifier: the goal of the modifier's text, in the raw space; None without a modifier.
         plan: how the search is answered.
-        expanded: unit embeddings [k, d] of the first hits, which went into the goals' directions; k may be 0.
     """
 
     query: Query
@@ -59,7 +58,6 @@ class Request:
     goals: tuple[Goal, ...]
     modifier: Goal | None
     plan: Plan
-    expanded: Float32Array
 
     @property
     def main(self) -> Goal:

@@ -48,7 +48,7 @@ class Resolver:
         factor = 1.0 if query.modifier is None else query.weight_beside_modifier
         goals = [Goal(space, _direction(space, like, unlike), weight * factor) for space, weight in pairs]
         modifier = None if query.modifier is None else self._modifier(query, pairs)
-        return Request(query, like, unlike, excluded, tuple(goals), modifier, plan, like[:0])
+        return Request(query, like, unlike, excluded, tuple(goals), modifier, plan)
 
     def plan(self, query: Query) -> Plan:
         """How a query would be answered."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TYPE_CHECKING
 
-from crl_qdrant.common.arguments import whole_number
+from crl_qdrant.common.arguments import finite_number, whole_number
 from crl_qdrant.errors import InputError, MissingPackageError, VocabularyError
 from crl_qdrant.vocabulary.answer import RefusalError, SCHEMA, shortened, UnusableAnswerError, words_in
 from crl_qdrant.vocabulary.cleaning import cleaned_words
@@ -90,8 +90,10 @@ class LanguageModel:
         self.model = model or os.environ.get("CRL_QDRANT_MODEL") or DEFAULT_MODEL
         self.prompt = prompt
         self._base_url = base_url
-        self._temperature = None if temperature is None else _number("temperature", temperature, least=0.0, most=1.0)
-        self._timeout_s = _number("timeout_s", timeout_s, least=0.001, most=3600.0)
+        self._temperature = (
+            None if temperature is None else finite_number("temperature", temperature, least=0.0, most=1.0)
+        )
+        self._timeout_s = finite_number("timeout_s", timeout_s, least=0.001, most=3600.0)
         self._attempts = whole_number("attempts", attempts, least=1)
         self._key = _key(api_key)
 
@@ -256,13 +258,3 @@ def _instead() -> str:
 def _not_blank(name: str, text: Any) -> None:
     if not isinstance(text, str) or not text.strip():
         raise InputError(f"{name} must be a text that is not blank, got {text!r}")
-
-
-def _number(name: str, value: Any, *, least: float, most: float) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not least <= number <= most:
-        raise InputError(f"{name} must be a number from {least:g} to {most:g}, got {value!r}")
-    return number

@@ -115,7 +115,7 @@ def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bad_input(location: Any) -> None:
     products = three_ways(location)
     for options, complaint in (
-        ({"k": 1}, "k must be a whole number and at least 2, got 1"),
+        ({"k": 1}, "`k` must be at least 2, got 1"),
         ({"k": 61}, "61 different items are needed at least to make groups, and there are "),
         ({"field": "a..b"}, "field is a name of letters"),
         ({"field": "crl_source"}, "field is a name of letters"),

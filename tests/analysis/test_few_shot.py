@@ -32,7 +32,7 @@ def examples(number: int) -> dict[int, Any]:
 
 def test_probabilities_are_those_of_the_scaled_representation(location: Any) -> None:
     products = kinds(location)
-    found = products.few_shot("kind", examples(4))
+    found = products.few_shot("kind", examples(4), abstain=False)
     # R = I Tᵀ by words at unit length, scaled as the paper's code does it, without this package
     r = (ROWS / np.linalg.norm(ROWS, axis=1, keepdims=True))[:, :4]
     r /= np.linalg.norm(r, axis=1, keepdims=True)
@@ -49,7 +49,7 @@ def test_probabilities_are_those_of_the_scaled_representation(location: Any) -> 
 
 def test_the_payload_is_written_and_the_rest_of_it_stays(location: Any) -> None:
     products = kinds(location)
-    found = products.few_shot("kind", examples(4), field="crl.kind")
+    found = products.few_shot("kind", examples(4), abstain=False, field="crl.kind")
     payloads = {hit.id: hit.payload for hit in products.search(embedding=ROWS[0], limit=60)}
     assert payloads[0] == {"n": 0, "crl": {"kind": "plain", "kind_probability": 1.0}}
     assert payloads[found.ids[5]] == {
@@ -58,7 +58,7 @@ def test_the_payload_is_written_and_the_rest_of_it_stays(location: Any) -> None:
     }
     sure = models.FieldCondition(key="crl.kind_probability", range=models.Range(gte=0.0, lte=1.0))
     assert products.count(models.Filter(must=[sure])) == 60
-    products.few_shot(None, examples(2), field="kind")
+    products.few_shot(None, examples(2), abstain=False, field="kind")
     plain = models.FieldCondition(key="kind", match=models.MatchValue(value="plain"))
     assert 15 <= products.count(models.Filter(must=[plain])) <= 25
 
@@ -66,12 +66,75 @@ def test_the_payload_is_written_and_the_rest_of_it_stays(location: Any) -> None:
 def test_labels_and_tags_take_each_others_place(location: Any) -> None:
     products = kinds(location)
     products.tag("kind")
-    products.few_shot("kind", examples(3), field="crl.kind")
+    products.few_shot("kind", examples(3), abstain=False, field="crl.kind")
     for hit in products.search(like=0, limit=60):
         assert set((hit.payload or {})["crl"]) == {"kind", "kind_probability"}
     products.tag("kind")
     for hit in products.search(like=0, limit=60):
         assert set((hit.payload or {})["crl"]) in ({"kind", "kind_score"}, set())
+
+
+def test_items_that_no_example_is_near_to_stay_unlabelled(location: Any) -> None:
+    products = kinds(location)
+    two_kinds = {each: label for each, label in examples(8).items() if label is not True}
+    found = products.few_shot("kind", two_kinds, field="crl.kind")
+    labels = dict(zip(found.ids, found.labels, strict=True))
+    assert found.abstains
+    assert [labels[each] for each in range(40, 60)].count(None) >= 15
+    assert [labels[each] for each in (*range(8, 20), *range(28, 40))].count(None) <= 6
+    unknown = models.FieldCondition(key="crl.kind", match=models.MatchValue(value="plain"))
+    assert products.count(models.Filter(must=[unknown])) == 8 + found.labels.count("plain")
+    # a label that was given before is removed
+    products.few_shot("kind", two_kinds, abstain=False, field="crl.kind")
+    products.few_shot("kind", two_kinds, field="crl.kind")
+    assert products.count(models.Filter(must=[unknown])) == 8 + found.labels.count("plain")
+    assert None not in products.few_shot("kind", two_kinds, abstain=False).labels
+
+
+def test_with_one_example_of_each_label_nothing_is_withheld() -> None:
+    found = kinds(":memory:").few_shot("kind", examples(1))
+    assert not found.abstains
+    assert None not in found.labels
+
+
+def test_a_field_of_the_shop_is_not_overwritten(location: Any) -> None:
+    products = kinds(location, labelled=3)
+    refused = "9 points have a value in 'kind' that crl-qdrant did not write"
+    with pytest.raises(InputError, match=refused):
+        products.few_shot("kind", examples(4), field="kind")
+    with pytest.raises(InputError, match=refused):
+        products.cluster("kind", 3, field="kind")
+    with pytest.raises(InputError, match=refused):
+        products.tag("kind", field="kind")
+    every = {hit.id: hit.payload for hit in products.search(embedding=ROWS[0], limit=60, with_payload=["kind"])}
+    assert every[0] == {"kind": "plain"}
+    products.few_shot("kind", examples(4), abstain=False, field="kind", overwrite=True)
+    # it is the product's from now on, also for another process that opens the collection
+    products.refresh()
+    products.cluster("kind", 3, field="kind")
+    products.cluster("kind", 3, field="new")
+    products.tag("kind", field="new", min_score=0)
+    with pytest.raises(InputError, match="51 points have a value in 'n'"):
+        products.tag("kind", field="n")
+
+
+def test_one_grammar_of_fields(location: Any) -> None:
+    products = kinds(location)
+    for field, parents in (('shop."a b".kind', ["shop", "a b"]), ("in stock", []), ('crl."a.b"', ["crl"])):
+        name = field.rpartition(".")[2].strip('"') if field != 'crl."a.b"' else "a.b"
+        for task in ("few_shot", "cluster", "tag"):
+            if task == "few_shot":
+                products.few_shot("kind", examples(4), abstain=False, field=field)
+            elif task == "cluster":
+                products.cluster("kind", 3, field=field)
+            else:
+                products.tag("kind", min_score=0, field=field)
+            payload: Any = products.search(embedding=ROWS[0], limit=1)[0].payload
+            for part in parents:
+                payload = payload[part]
+            assert name in payload
+            assert products.search(like=0, limit=3, group_by=field)
+            assert products.few_shot("kind", field).examples
 
 
 def test_fields_with_blanks_and_dots_in_their_names(location: Any) -> None:
@@ -98,7 +161,7 @@ def test_labels_from_the_payload_and_a_filter(location: Any) -> None:
     fewer = products.few_shot("kind", "kind", query_filter=some)
     assert len(fewer.examples) == 6
     assert set(fewer.ids) == {*range(3, 20), *range(23, 40), 59}
-    assert set(fewer.labels) == {"plain", 7}
+    assert set(fewer.labels) - {None} == {"plain", 7}
     # examples beyond the filter are learnt from all the same where they are named
     assert len(products.few_shot("kind", examples(3), query_filter=some).examples) == 9
 
@@ -138,7 +201,7 @@ def test_bad_input(location: Any) -> None:
     products = kinds(location)
     for given, complaint in (
         ({}, "labels are needed, and there are none"),
-        ({1: "a", 2: "a"}, "examples of two labels are needed at least, and all have 'a'"),
+        ({1: "a", 2: "a"}, "`examples` must have at least two labels, and all have 'a'"),
         ({1: "a", 2: ["b"]}, r"a label is one text, number or truth value; point 2 has \['b'\]"),
         ({"SKU-7": "a"}, "a point's id is"),
         ("colour", "no point has a value in the payload field 'colour'"),
@@ -146,8 +209,8 @@ def test_bad_input(location: Any) -> None:
     ):
         with pytest.raises(InputError, match=complaint):
             products.few_shot("kind", given)
-    with pytest.raises(InputError, match="field is a name"):
-        products.few_shot("kind", examples(1), field="kind of")
+    with pytest.raises(InputError, match="a field's name is like"):
+        products.few_shot("kind", examples(1), field="kind[]")
     with pytest.raises(NotFoundError, match=r"1 of 2 labelled points are not there .* the first: 99"):
         products.few_shot("kind", {1: "a", 99: "b"})
     with pytest.raises(NotFoundError, match="there are: kind"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import picture, unit
+from fakes import MakeCollection, picture, unit
 
 from crl_qdrant import Criterion, CRLCollection, InputError, NotFoundError
 from crl_qdrant.analysis.geometry import common_share, effective_rank, overlap
@@ -25,14 +25,11 @@ TEXTS = AXES[[1, 2, 3, 0, 4]]
 
 
 @pytest.fixture
-def products(location: Any) -> CRLCollection:
-    made = CRLCollection.create("products", location=location, dimension=6)
+def products(make_collection: MakeCollection) -> CRLCollection:
     colours = [0] * 6 + [1] * 3 + [2] * 3
     rows = unit(0.8 * AXES[0] + 0.6 * AXES[1:4][colours] + 0.02 * np.arange(12)[:, None] * AXES[5])
     payloads = [{"colour": COLOURS[each], "image": f"{at}.png"} for at, each in enumerate(colours)]
-    made.add(range(12), embeddings=rows, payloads=payloads)
-    made.define(Criterion("colour", WORDS, embeddings=TEXTS))
-    return made
+    return make_collection(embeddings=rows, payloads=payloads, criteria=[Criterion("colour", WORDS, embeddings=TEXTS)])
 
 
 def test_words_that_fire_and_words_that_never_or_always_do(products: CRLCollection) -> None:

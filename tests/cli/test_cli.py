@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import pty
+import shlex
 import shutil
 import subprocess
 import sys
@@ -262,6 +263,63 @@ def test_keys_that_are_no_ids_can_be_asked_for_and_texts_are_no_markup(crl: Run,
     (hit,) = json.loads(crl("search", "--like", "SKU-7", "--json")[1])
     assert hit["payload"]["sku"] == "0042"
     assert crl("search", "--like", "0042", "--where", "sku=x")[1:] == ("", "no hits\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("labels.csv", "id;label;note\n0;flat, wide;x\n1;flat, wide;\n12;tall;\n13;tall;\n"),
+        ("labels.tsv", "id\tlabel\n0\tflat, wide\n1\tflat, wide\n12\ttall\n13\ttall\n"),
+        ("LABELS.CSV", '\ufeffkey,label\r0,"flat, wide"\r1,"flat, wide"\r12,tall\r13,tall\r'),
+    ],
+)
+def test_labels_as_spreadsheets_write_them(crl: Run, tmp_path: Path, name: str, content: str) -> None:
+    with CRLCollection.create("products", location=tmp_path / "data", dimension=8) as products:
+        products.add(range(24), embeddings=np.random.default_rng(1).normal(size=(24, 8)))
+    (tmp_path / name).write_text(content, encoding="utf-8", newline="")
+    answer = json.loads(crl("few-shot", "--labels", name, "--json")[1])
+    assert answer["examples"] == 4
+    assert {each["label"] for each in answer["labels"]} <= {"flat, wide", "tall"}
+
+
+def test_printed_commands_name_the_collection(crl: Run, catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRL_LOCATION", "my data")
+    monkeypatch.setenv("CRL_COLLECTION", "shop-2")
+    ingest(crl, "--encoder", "demo")
+    crl("criteria", "add", "colour", "red", "blue")
+    crl("materialize", "colour")
+    _, _, err = crl("criteria", "add", "colour", "red", "blue", "green")
+    command = err.split("until: crl-qdrant ")[1]
+    monkeypatch.delenv("CRL_LOCATION")
+    monkeypatch.delenv("CRL_COLLECTION")
+    assert crl(*shlex.split(command))[1] == "criterion colour: 12 points written\n"
+
+
+def test_info_says_what_a_search_finds(crl: Run, tmp_path: Path) -> None:
+    with CRLCollection.create("products", location=tmp_path / "data", dimension=8) as products:
+        embeddings = np.random.default_rng(1).normal(size=(6, 8))
+        products.add(range(5), embeddings=embeddings[:5])
+        products.define(Criterion("kind", ["a", "b", "c"], embeddings=embeddings[:3]))
+    assert "kind: 3 words, 5 dimensions, defined, searched by an exact scan of all 5 points\n" in crl("info")[1]
+    assert "searched by an exact scan of all 5 points" in crl("criteria", "list")[1]
+    crl("materialize", "kind")
+    assert "materialized, 5 points\n" in crl("info")[1]
+    with CRLCollection.open("products", location=tmp_path / "data") as products:
+        row = (embeddings[5:] / np.linalg.norm(embeddings[5])).astype(np.float32)
+        products._store.upsert([9], {"image": row}, [{}])  # as another program writes
+    status, out, err = crl("info")
+    assert (status, "materialized, 5 of 6 points\n" in out) == (0, True)
+    assert err == "searches by kind find 5 of 6 points until: crl-qdrant materialize kind\n"
+
+
+def test_a_collection_without_an_encoder_says_so(crl: Run, tmp_path: Path) -> None:
+    CRLCollection.create("products", location=tmp_path / "data", dimension=8).close()
+    for words in (["red", "blue"], [], ["--ask"], ["--domain", "shoes"]):
+        for name in ("colour", "couleur"):
+            status, _, err = crl("criteria", "add", name, *words)
+            assert (status, err.count("\n")) == (1, 1)
+            assert "has no encoder" in err, words
+            assert "bring --embeddings" in err
 
 
 def test_nothing_of_use_is_a_failure(crl: Run, tmp_path: Path) -> None:

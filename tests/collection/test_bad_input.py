@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import ColourEncoder, picture
+from failing_store import failing_store, store_of
+from fakes import ColourEncoder, MakeCollection, picture
 from PIL import Image
 from qdrant_client import models, QdrantClient
 
@@ -31,8 +32,8 @@ from crl_qdrant import (
 
 
 @pytest.fixture
-def products(location: Any, encoder: ColourEncoder) -> CRLCollection:
-    made = CRLCollection.create("products", location=location, encoder=encoder)
+def products(make_collection: MakeCollection, encoder: ColourEncoder) -> CRLCollection:
+    made = make_collection(encoder=encoder)
     made.add(ids=[1, 2], images=[picture("red"), picture("blue")])
     made.define(Criterion("colour", ["red", "green", "blue"]))
     return made
@@ -67,7 +68,7 @@ def test_raise_stops_at_the_first_and_keeps_those_before(products: CRLCollection
     images = [picture("green"), picture("white"), picture("black"), b"no image", picture("yellow")]
     with pytest.raises(ImageError, match="not an image"):
         products.add(ids=range(10, 15), images=images, batch_size=2, on_error="raise")
-    assert {record.id for record in products._store.retrieve(range(10, 15))} == {10, 11, 12}
+    assert {record.id for record in store_of(products).retrieve(range(10, 15))} == {10, 11, 12}
 
 
 def test_bad_embeddings_are_reported_row_by_row(location: Any) -> None:
@@ -117,7 +118,7 @@ def test_a_call_that_cannot_be_right_stores_nothing(products: CRLCollection, arg
         ({"embedding": np.ones(5)}, EmbeddingError, r"shape \[4\], got \[5\]"),
         ({"embedding": np.ones((1, 4))}, EmbeddingError, r"shape \[4\], got \[1, 4\]"),
         ({"text": "red", "criterion": "fabric"}, NotFoundError, "no criterion 'fabric'; there are: colour"),
-        ({"text": "red", "limit": 0}, InputError, "limit must be a whole number and at least 1, got 0"),
+        ({"text": "red", "limit": 0}, InputError, "`limit` must be at least 1, got 0"),
         ({"text": "red", "limit": -3}, InputError, "limit"),
         ({"text": "red", "limit": 2.5}, InputError, "limit"),
         ({"text": "red", "query_filter": {"must": []}}, InputError, r"models\.Filter, got dict"),
@@ -254,9 +255,9 @@ def test_one_odd_item_costs_no_other(products: CRLCollection, tmp_path: Path) ->
     report = products.ingest(iter(items))
     assert report.written == 2
     assert [each.id for each in report.rejected] == [11, 12, 13, 14, 15, "sku", 16]
-    assert str(report.rejected[5]).startswith("SKU-1: a point's id is")
+    assert str(report.rejected[5]).startswith("SKU-1: a point's id must be")
     assert products.ingest(iter(items)).unchanged == 2
-    (record,) = products._store.retrieve([17])
+    (record,) = store_of(products).retrieve([17])
     assert record.payload is not None
     assert (record.payload["n"], record.payload["x"]) == (3, None)
     with pytest.raises(InputError, match="takes Item objects, got dict"):
@@ -270,24 +271,15 @@ def test_a_changed_palette_is_another_picture(products: CRLCollection) -> None:
     assert [products.ingest([Item(9, image=each)]).written for each in (red, blue, blue)] == [1, 1, 0]
 
 
-def test_an_interrupted_materialise_or_drop_leaves_a_collection_that_works(
-    products: CRLCollection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
-        raise StoreError("killed here")
-
+def test_an_interrupted_materialise_or_drop_leaves_a_collection_that_works(products: CRLCollection) -> None:
     for step in ("create_vector", "update_vectors"):
-        with monkeypatch.context() as patch:
-            patch.setattr(products._store, step, fail)
-            with pytest.raises(StoreError, match="killed here"):
-                products.materialize("colour")
+        with failing_store(step, StoreError("killed here")), pytest.raises(StoreError, match="killed here"):
+            products.materialize("colour")
         assert products.add(ids=[30], images=[picture("red")]).written == 1
     assert products.materialize("colour") == 2
     for step in ("drop_vector", "update_metadata"):
-        with monkeypatch.context() as patch:
-            patch.setattr(products._store, step, fail)
-            with pytest.raises(StoreError, match="killed here"):
-                products.drop_criterion("colour")
+        with failing_store(step, StoreError("killed here")), pytest.raises(StoreError, match="killed here"):
+            products.drop_criterion("colour")
         assert products.add(ids=[31], images=[picture("blue")]).written == 1
     products.drop_criterion("colour")
     # what the interrupted drop left is not taken for the new criterion's
@@ -338,10 +330,10 @@ def test_someone_elses_collection_is_left_alone() -> None:
 
 def test_a_collection_that_another_program_changed(products: CRLCollection, location: Any) -> None:
     products.materialize("colour")
-    products._store.drop_vector("crl_colour")
+    store_of(products).drop_vector("crl_colour")
     with pytest.raises(ManifestError, match=r"'crl_colour' of 5 dimensions and has image \[4\]"):
         products.refresh()
-    products._store.update_metadata({"crl": {"format": 99}})
+    store_of(products).update_metadata({"crl": {"format": 99}})
     with pytest.raises(ManifestError, match="format 99"):
         products.info()
 
@@ -363,14 +355,14 @@ def test_every_error_is_ours() -> None:
 
 def test_a_damaged_manifest_is_named(products: CRLCollection) -> None:
     for damage in ({"state": "materialized"}, {"criterion": {"name": "x"}}, "text"):
-        products._store.update_metadata({"crl.criterion.cut": damage})
+        store_of(products).update_metadata({"crl.criterion.cut": damage})
         with pytest.raises(ManifestError, match="damaged"):
             products.refresh()
-    whole = products._store.metadata()["crl.criterion.colour"]
+    whole = store_of(products).metadata()["crl.criterion.colour"]
     for part, value in (("matrix", ""), ("offset", "!!!"), ("words", ""), ("number_of_words", 2), ("blend", 5)):
         current = {**whole["current"], "projection": {**whole["current"]["projection"], part: value}}
         changed = {**whole, "current": current}
-        products._store.update_metadata({"crl.criterion.cut": None, "crl.criterion.colour": changed})
+        store_of(products).update_metadata({"crl.criterion.cut": None, "crl.criterion.colour": changed})
         with pytest.raises(ManifestError, match="damaged"):
             products.refresh()
 
@@ -387,7 +379,7 @@ def test_a_payload_that_is_nested_too_deep(products: CRLCollection) -> None:
     report = products.add([10, 11], embeddings=np.ones((2, 4)), payloads=[deep, {"a": [{"b": [1]}]}])
     assert (report.written, [each.id for each in report.rejected]) == (1, [10])
     assert "more than 64 deep" in str(report.rejected[0])
-    with pytest.raises(InputError, match="up to 16"):
+    with pytest.raises(InputError, match="of at most 16 parts"):
         products.cluster(None, 2, field="a." + ".".join("k" * 140))
 
 
@@ -444,7 +436,7 @@ def test_what_is_as_good_as_a_list_or_a_number(products: CRLCollection) -> None:
 def test_other_arguments_that_cannot_be(products: CRLCollection, location: Any) -> None:
     with pytest.raises(InputError, match="must be a Query object"):
         products.explain_plan("colour")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="sample must be"):
+    with pytest.raises(InputError, match="`sample` must be"):
         products.estimate_recall("colour", sample=0)
     with pytest.raises(NotFoundError):
         products.estimate_recall("cut")
@@ -466,7 +458,7 @@ def test_numbers_that_no_store_has(products: CRLCollection) -> None:
     report = products.add([10, 11, 12], embeddings=np.eye(4)[:3], payloads=payloads)
     assert (report.written, [each.id for each in report.rejected]) == (1, [10, 11])
     for wrong in (np.array([1]), np.array(1.0)):
-        with pytest.raises(InputError, match="a point's id is an integer"):
+        with pytest.raises(InputError, match="a point's id must be an integer"):
             products.delete([wrong])
 
 
@@ -491,9 +483,9 @@ def test_a_field_that_would_take_anothers_place(products: CRLCollection) -> None
     products.add(range(10, 16), embeddings=rows, payloads=[{"brand": "Acme"}] * 6)
     with pytest.raises(InputError, match="has 'brand' as 'Acme'"):
         products.cluster(None, 2, field="brand.group")
-    with pytest.raises(InputError, match="field is a name"):
+    with pytest.raises(InputError, match="`field` must be another name than"):
         products.cluster(None, 2, field="crl")
     products.cluster(None, 2, field="shop.group")
     assert {hit.payload["brand"] for hit in products.search(like=10, limit=5) if hit.payload and "brand" in hit.payload}
-    with pytest.raises(InputError, match="seed must be a whole number and at least 0 and at most"):
+    with pytest.raises(InputError, match="`seed` must be from 0 to"):
         products.cluster(None, 2, seed=5_000_000_000)

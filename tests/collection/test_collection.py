@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from failing_store import store_of
 from fakes import ColourEncoder, conditional_cosines, picture, unit
 from qdrant_client import models, QdrantClient
 
@@ -154,7 +155,7 @@ def test_materialising_fills_what_others_wrote_and_nothing_else(location: Any) -
     products, rows, _ = embedded(location, number=50)
     assert products.materialize("style") == 50
     assert products.materialize("style") == 0
-    store = products._store  # another program writes raw vectors to the same collection
+    store = store_of(products)  # another program writes raw vectors to the same collection
     store.upsert([100, 101], {"image": rows[:2]}, [{}, {}])
     assert products.info().criteria[0].points == 50
     assert products.materialize("style") == 2

@@ -12,8 +12,9 @@ from crl_qdrant import Criterion, CriterionError, EmbeddingError, Options, PRESE
 def test_the_prompt_is_the_papers_and_the_options_are_those_that_measured_best() -> None:
     criterion = Criterion("fabric", ["denim", "raw  silk ", "felt"])
     assert criterion.texts[:2] == ["objects with the fabric of denim", "objects with the fabric of raw silk"]
-    assert criterion.options == Options(center="text", sharpen=0.5, blend=0.5, weighting=1.0, energy=1.0)
-    assert Criterion("fabric", ["a", "b", "c"], preset="paper").options == Options(center="none", sharpen=0.0)
+    assert criterion.options == Options(center="text", sharpen="auto", blend="auto", rest="auto", dimensions=64)
+    paper = Options(center="none", sharpen=0.0, blend=0.5, rest=0.0, dimensions=None)
+    assert Criterion("fabric", ["a", "b", "c"], preset="paper").options == paper
     # centring two words would leave one direction
     assert Criterion("sleeve", ["long", "short"]).options == PRESETS["paper"]
 
@@ -57,6 +58,14 @@ def test_names_that_cannot_be(name: object) -> None:
         {"energy": 1.5},
         {"sharpen": -1},
         {"sharpen": "much"},
+        {"sharpen": 1e-39},
+        {"sharpen": float("nan")},
+        {"rest": 1},
+        {"rest": -0.1},
+        {"rest": "all"},
+        {"dimensions": 1},
+        {"dimensions": 64.0},
+        {"dimensions": True},
         {"blend": 0},
         {"center": True},
         {"rank": 0},

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import by_words, ColourEncoder, picture, unit
+from failing_store import failing_store, store_of
+from fakes import by_words, ColourEncoder, MakeCollection, picture, unit
 
 from crl_qdrant import (
     Criterion,
@@ -30,10 +31,8 @@ CHANGED = Criterion("fabric", list("vwxyz"), embeddings=NEW)
 
 
 @pytest.fixture
-def products(location: Any) -> CRLCollection:
-    made = CRLCollection.create("products", location=location, dimension=10)
-    made.add(range(120), embeddings=ROWS)
-    return made
+def products(make_collection: MakeCollection) -> CRLCollection:
+    return make_collection(embeddings=ROWS)
 
 
 def scores(products: CRLCollection, name: str = "fabric", **options: Any) -> list[float]:
@@ -46,7 +45,7 @@ def expected(texts: np.ndarray, **options: Any) -> Any:
 
 
 def vectors(products: CRLCollection) -> set[str]:
-    return set(products._store.vector_sizes())
+    return set(store_of(products).vector_sizes())
 
 
 def test_a_changed_criterion_is_built_beside_the_old_one_and_then_takes_its_place(products: CRLCollection) -> None:
@@ -73,18 +72,8 @@ def test_points_that_come_while_a_version_is_built_have_both(products: CRLCollec
     products.define(FABRIC)
     products.materialize("fabric")
     products.define(CHANGED)
-    update, seen = products._store.update_vectors, list[int]()
-
-    def failing(ids: Any, vectors: Any) -> None:
-        if len(seen) == 2:
-            raise KeyboardInterrupt
-        seen.append(len(ids))
-        update(ids, vectors)
-
-    products._store.update_vectors = failing  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
+    with failing_store("update_vectors", KeyboardInterrupt(), at=3), pytest.raises(KeyboardInterrupt):
         products.materialize("fabric", batch_size=30)
-    products._store.update_vectors = update  # type: ignore[method-assign]
     products.add([500], embeddings=ROWS[:1])
     assert scores(products) == pytest.approx([1.0, *expected(OLD).expected[:7]], abs=2e-3)
     assert products.materialize("fabric") == 60
@@ -101,19 +90,9 @@ def test_several_criteria_in_one_pass(products: CRLCollection) -> None:
     products.materialize("style")
     products.materialize("fabric")
     products.define(CHANGED)  # one that is complete, one that is to change over, one that is new
-    update, written = products._store.update_vectors, list[set[str]]()
-
-    def seen(ids: Any, vectors: Any) -> None:
-        if len(written) == 2:
-            raise KeyboardInterrupt
-        written.append({*vectors})
-        update(ids, vectors)
-
-    products._store.update_vectors = seen  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
+    with failing_store("update_vectors", KeyboardInterrupt(), at=3) as calls, pytest.raises(KeyboardInterrupt):
         products.materialize("style", "fabric", "cut", "cut", batch_size=30)
-    products._store.update_vectors = update  # type: ignore[method-assign]
-    assert written == [{"crl_fabric~2", "crl_cut"}] * 2
+    assert [{*vectors} for _, vectors in calls] == [{"crl_fabric~2", "crl_cut"}] * 2
     assert scores(products) == expected(OLD)
     assert scores(products, "cut") == expected(NEW)
     assert products.materialize("cut") == 60
@@ -178,7 +157,8 @@ def test_suppressing_all_others_follows_them(products: CRLCollection) -> None:
     purified = ROWS - ROWS @ away.T @ away
     basis = NEW - NEW.mean(axis=0)
     similar = unit(purified @ basis.T)
-    sharp = unit(np.exp(similar / similar.std(axis=1, keepdims=True) / 0.5))
+    temperature = np.sqrt(np.log(5) / np.log(123))
+    sharp = unit(np.exp(similar / similar.std(axis=1, keepdims=True) / temperature))
     best = np.sort(0.5 * similar @ similar[0] + 0.5 * sharp @ sharp[0])[::-1][:8]
     assert scores(products, "cut") == pytest.approx(best, abs=2e-3)
     products.materialize("cut")
@@ -246,11 +226,13 @@ def test_what_was_materialized_before_a_drop_is_gone(products: CRLCollection) ->
     assert scores(products) == expected(NEW)
 
 
-def test_a_batch_whose_vector_goes_away_is_asked_again(products: CRLCollection) -> None:
+def test_a_batch_whose_vector_goes_away_is_asked_again(
+    products: CRLCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     products.define(FABRIC)
     products.materialize("fabric")
     products.define(CHANGED)
-    query, calls = products._store.query_batch, list[int]()
+    query, calls = store_of(products).query_batch, list[int]()
 
     def overtaken(queries: Any) -> Any:
         calls.append(len(queries))
@@ -258,7 +240,7 @@ def test_a_batch_whose_vector_goes_away_is_asked_again(products: CRLCollection) 
             products.materialize("fabric")  # drops the vector that the queries name
         return query(queries)
 
-    products._store.query_batch = overtaken  # type: ignore[method-assign]
+    monkeypatch.setattr(store_of(products), "query_batch", overtaken)
     found = products.search_batch([Query(embedding=ROWS[0], criterion="fabric", limit=8)] * 2)
     assert calls == [2, 2]
     assert all([hit.score for hit in hits] == expected(NEW) for hits in found)
@@ -293,7 +275,7 @@ def test_readers_never_set_a_writer_back(products: CRLCollection) -> None:
 
 def test_a_reading_from_before_a_change_is_not_kept(products: CRLCollection, monkeypatch: pytest.MonkeyPatch) -> None:
     products.define(FABRIC)
-    real, reading, go_on = products._store.metadata, threading.Event(), threading.Event()
+    real, reading, go_on = store_of(products).metadata, threading.Event(), threading.Event()
 
     def held() -> dict[str, Any]:
         found = real()
@@ -302,7 +284,7 @@ def test_a_reading_from_before_a_change_is_not_kept(products: CRLCollection, mon
             go_on.wait(30)
         return found
 
-    monkeypatch.setattr(products._store, "metadata", held)
+    monkeypatch.setattr(store_of(products), "metadata", held)
     reader = threading.Thread(target=products.info)
     reader.start()
     reading.wait(30)

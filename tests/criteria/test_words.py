@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from fakes import ColourEncoder
+from fakes import ColourEncoder, MakeCollection
 
-from crl_qdrant import Criterion, CriterionError, CRLCollection, InputError, Options, packaged_words, VocabularyError
+from crl_qdrant import Criterion, CriterionError, CRLCollection, InputError, packaged_words, PRESETS, VocabularyError
 
 
 class Source:
@@ -24,9 +25,9 @@ class Source:
 
 
 @pytest.fixture
-def products(location: Any, encoder: ColourEncoder, monkeypatch: pytest.MonkeyPatch) -> CRLCollection:
+def products(make_collection: MakeCollection, encoder: ColourEncoder, monkeypatch: pytest.MonkeyPatch) -> CRLCollection:
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
-    return CRLCollection.create("products", location=location, encoder=encoder)
+    return make_collection(encoder=encoder)
 
 
 def test_a_known_name_has_packaged_words(products: CRLCollection) -> None:
@@ -51,9 +52,9 @@ def test_a_source_is_asked_once(products: CRLCollection) -> None:
         kept = products.define("tint", source, n_words=3, domain="hats", preset="paper")
     assert kept.words == ("red", "blue", "green")
     assert source.asked == [("tint", 3, "hats")]
-    assert kept.options == Options(center="none", sharpen=0)
+    assert kept.options == PRESETS["paper"]
     # other options with the words it has
-    assert products.define("tint", sharpen=1.0).options == Options(center="none", sharpen=1.0)
+    assert products.define("tint", sharpen=1.0).options == replace(PRESETS["paper"], sharpen=1.0)
     assert products.define("tint", prompt="something {}").texts[0] == "something red"
     source.words = ["white", "black", "red"]
     assert products.define("tint", source, anew=True).words == ("white", "black", "red")

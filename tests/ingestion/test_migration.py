@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from failing_store import store_of
 from fakes import ColourEncoder, image_of, Newer, picture
 from killed_processes import migrate_and_die, opened, processes
 from waiting import ended_after
@@ -69,7 +70,7 @@ def test_afterwards_it_answers_as_if_made_with_the_new_encoder(location: Any, tm
     products.drop_previous()
     products.refresh()
     assert answers(products) == before
-    assert len(products._store.vector_sizes()) == 2
+    assert len(store_of(products).vector_sizes()) == 2
     products.close()
 
 
@@ -124,7 +125,7 @@ def test_stopped_before_the_last_write_points_that_come_then_are_not_forgotten(
     assert (colour.name, colour.state, colour.points) == ("colour", CriterionState.MATERIALIZED, 61)
     assert products.search(picture("blue"), criterion="colour", strategy="named", limit=1)[0].id == 200
     products.drop_previous()
-    assert len(products._store.vector_sizes()) == 2
+    assert len(store_of(products).vector_sizes()) == 2
 
 
 def test_writes_of_other_threads_wait_and_go_on(location: Any) -> None:
@@ -179,18 +180,18 @@ def test_killed_anywhere_it_goes_on(tmp_path: Any) -> None:
     assert products.migrate(other, image_of).done
     products.drop_previous()
     assert answers(products) == possible[other.name == "newer"]
-    assert len(products._store.vector_sizes()) == 2
+    assert len(store_of(products).vector_sizes()) == 2
     products.close()
 
 
 def test_given_up_nothing_is_left_of_it(location: Any) -> None:
     products = made(location, "products", ColourEncoder())
-    before, vectors = answers(products), products._store.vector_sizes()
+    before, vectors = answers(products), store_of(products).vector_sizes()
     with pytest.raises(InputError, match="1 of 60 points cannot be embedded, the first: 7: there is no image file"):
         products.migrate(Newer(), lambda point, payload: "gone.png" if point == 7 else image_of(point, payload))
     assert answers(products) == before
     products.drop_previous()
-    assert products._store.vector_sizes() == vectors
+    assert store_of(products).vector_sizes() == vectors
     assert answers(products) == before
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant import Criterion, CRLCollection
+from crl_qdrant import Criterion, CRLCollection, Hits
 
 Rows = npt.NDArray[np.float64]
 NUMBER, DIMENSION = 300, 32
@@ -22,7 +23,8 @@ RNG = np.random.default_rng(8)
 
 
 def unit(rows: Rows) -> Rows:
-    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    scaled: Rows = rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    return scaled
 
 
 IMAGES = unit(RNG.normal(size=(NUMBER, DIMENSION)))
@@ -36,14 +38,14 @@ class TextTower:
     name = "tower-of-the-shop"
     dimension = DIMENSION
 
-    def encode_images(self, images: object) -> Rows:
+    def encode_images(self, images: Sequence[object]) -> Rows:
         raise NotImplementedError("this shop stores embeddings")
 
-    def encode_texts(self, texts: list[str]) -> Rows:
+    def encode_texts(self, texts: Sequence[str]) -> Rows:
         return np.stack([MODIFIER] * len(texts))
 
 
-def assert_ranked(hits: list[object], scores: Rows, *, within: float = 2e-3) -> None:
+def assert_ranked(hits: Hits, scores: Rows, *, within: float = 2e-3) -> None:
     best = np.sort(scores)[::-1][: len(hits)]
     assert hits
     assert np.allclose([hit.score for hit in hits], best, atol=within), (hits, best)

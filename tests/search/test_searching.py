@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from failing_store import failing_store, store_of
 from fakes import by_words, ColourEncoder, picture, unit
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
@@ -393,7 +394,7 @@ def test_explanations_add_up_to_the_score(shop: Shop, indexed: Shop, criterion: 
     for hit in hits:
         assert set(hit.explanation) == set(hit.scores)
         for name, explanation in hit.explanation.items():
-            total = explanation.common + sum(word.share for word in explanation.words)
+            total = explanation.common + sum(word.share for word in explanation.words) + explanation.rest
             assert total == pytest.approx(hit.scores[name], abs=2e-3 if not materialized else 1e-5)
             assert sorted(word.word for word in explanation.words) == list("abcde")
             shares = [word.share for word in explanation.words]
@@ -468,7 +469,7 @@ def test_a_batch_is_embedded_and_read_together(place: Any, monkeypatch: pytest.M
     made.add([1, 2, 3], images=[picture("red"), picture("blue"), picture("green")], payloads=[{"n": n} for n in "abc"])
     made.define(Criterion("colour", ["red", "blue", "green", "black"]))
     images, texts = counted(monkeypatch, encoder, "encode_images"), counted(monkeypatch, encoder, "encode_texts")
-    reads = counted(monkeypatch, made._store, "retrieve")
+    reads = counted(monkeypatch, store_of(made), "retrieve")
     options: dict[str, Any] = {"criterion": "colour", "limit": 1}
     queries = [Query(image=picture(colour), **options) for colour in ("blue", "red")]
     queries += [Query(text=text, **options) for text in ("something red", "something green")]
@@ -486,11 +487,11 @@ def test_a_batch_is_embedded_and_read_together(place: Any, monkeypatch: pytest.M
 def test_refresh_sees_what_others_wrote(place: Any) -> None:
     made = Shop(place, "others", materialized=False)
     assert len(made.products.search(embedding=ROWS[0], criterion="fabric", limit=500)) == NUMBER
-    made.products._store.upsert([900], {"image": ROWS[:1].astype(np.float32)}, [{}])
+    store_of(made.products).upsert([900], {"image": ROWS[:1].astype(np.float32)}, [{}])
     made.products.refresh()
     hits = made.products.search(embedding=ROWS[0], criterion="fabric", limit=500)
     assert len(hits) == NUMBER + 1
-    made.products._store.delete([900])
+    store_of(made.products).delete([900])
     assert len(made.products.search(embedding=ROWS[0], criterion="fabric", limit=500)) == NUMBER  # gone, so no hit
     made.products.close()
 
@@ -510,7 +511,7 @@ def test_search_params_reach_the_engine(indexed: Shop) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"like": 1, "offset": -1}, "offset must be a whole number and at least 0"),
+        ({"like": 1, "offset": -1}, "`offset` must be at least 0"),
         ({"like": 1, "oversample": 0}, "oversample"),
         ({"like": 1, "diversity": 1.0}, "`diversity` must be at least 0 and below 1"),
         ({"like": 1, "criterion_weight": -1}, "criterion_weight"),
@@ -525,12 +526,12 @@ def test_search_params_reach_the_engine(indexed: Shop) -> None:
         ({"like": 1, "criterion": {"cut": -1e-300}}, "the weight of criterion 'cut' must be 0, or from"),
         ({"like": 1, "criterion_weight": 1e308}, "`criterion_weight` must be from 0 to"),
         ({"like": 1, "scoring": "own"}, "`scoring` must be one of standardized, paper, got 'own'"),
-        ({"like": 1, "limit": 2**64}, "limit must be"),
-        ({"like": 1, "expand": -1}, "expand must be"),
+        ({"like": 1, "limit": 2**64}, "`limit` must be"),
+        ({"like": 1, "expand": -1}, "`expand` must be"),
         ({"like": 1, "min_closeness": 1.5}, "`min_closeness` must be from 0 to 1, got 1.5"),
         ({"text": "x", "min_closeness": 0.3}, "a text is no image"),
         ({"images": []}, "`images` must be a list with at least one entry"),
-        ({"images": "a.jpg"}, "images is a list"),
+        ({"images": "a.jpg"}, "`images` must be a list"),
         ({"like": 1, "unlike": []}, "`unlike` must be a list"),
     ],
 )
@@ -617,9 +618,9 @@ def test_rerank_takes_what_search_takes(half: Shop) -> None:
     spread = products.rerank(None, ids, embedding=ROWS[3], criterion="cut", diversity=0.9)
     assert {hit.id for hit in spread} == set(ids)
     assert [hit.id for hit in spread] != [hit.id for hit in best]
-    with pytest.raises(InputError, match="limit must be a whole number and at least 1"):
+    with pytest.raises(InputError, match="`limit` must be at least 1"):
         products.rerank(None, ids, embedding=ROWS[3], limit=0)
-    with pytest.raises(InputError, match="candidates is a list"):
+    with pytest.raises(InputError, match="`candidates` must be a list"):
         products.rerank(None, None, embedding=ROWS[3])  # type: ignore[arg-type]
 
 
@@ -635,7 +636,7 @@ def test_pages_neither_overlap_nor_leave_out(half: Shop, options: dict[str, Any]
 def test_a_batch_may_be_a_generator(half: Shop) -> None:
     queries = [Query(embedding=ROWS[n], criterion="cut") for n in range(3)]
     assert half.products.search_batch(each for each in queries) == half.products.search_batch(queries)
-    with pytest.raises(InputError, match="queries is a list"):
+    with pytest.raises(InputError, match="`queries` must be a list"):
         half.products.search_batch(None)  # type: ignore[arg-type]
 
 
@@ -672,7 +673,7 @@ def test_groups_are_of_equal_values_and_no_others(tmp_path: Any) -> None:
         hits = products.search(embedding=ROWS[0], limit=20, group_by=key)
         assert sorted(map(repr, (hit.group for hit in hits)))[:3] == sorted(["'1'", "'[1]'", "1"])[:3]
         assert len(hits) == 7
-    with pytest.raises(InputError, match="a field's name is like brand"):
+    with pytest.raises(InputError, match="a field's name must be like brand"):
         products.search(embedding=ROWS[0], group_by="list[].kind")
 
 
@@ -697,16 +698,9 @@ def test_a_write_that_is_interrupted_is_seen_by_the_scan(location: Any) -> None:
     wanted = np.array([1.0, 2.0, 3.0, 4.0])
     products.search(embedding=wanted, strategy="scan")  # which is now in memory
     for call in ("upsert", "delete"):
-        original = getattr(products._store, call)
-
-        def interrupted(*arguments: Any, write: Any = original) -> None:
-            write(*arguments)
-            raise KeyboardInterrupt  # Ctrl-C during the engine's call is raised when that returns
-
-        setattr(products._store, call, interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        # Ctrl-C during the engine's call is raised when that returns
+        with failing_store(call, KeyboardInterrupt(), carried_out=True), pytest.raises(KeyboardInterrupt):
             products.add([100], embeddings=[wanted]) if call == "upsert" else products.delete([100])
-        setattr(products._store, call, original)
         found = products.search(embedding=wanted, strategy="scan", limit=1)[0]
         assert (found.id == 100) == (call == "upsert")
 

@@ -386,11 +386,11 @@ def test_arguments_that_cannot_be_right(service: StandIn) -> None:
         ("prompt must hold '{criterion}' once", {"prompt": "words for colour"}),
         ("prompt must hold '{criterion}' once", {"prompt": "{criterion} or {criterion}"}),
         ("base_url must begin with http", {"base_url": "127.0.0.1:80"}),
-        ("temperature must be a number from 0 to 1, got 1.5", {"temperature": 1.5}),
-        ("temperature must be a number", {"temperature": "hot"}),
-        ("timeout_s must be a number", {"timeout_s": 0}),
-        ("timeout_s must be a number", {"timeout_s": None}),
-        ("attempts must be a whole number and at least 1", {"attempts": 0}),
+        ("`temperature` must be from 0 to 1, got 1.5", {"temperature": 1.5}),
+        ("`temperature` must be a number", {"temperature": "hot"}),
+        ("`timeout_s` must be from 0.001 to 3600", {"timeout_s": 0}),
+        ("`timeout_s` must be a number", {"timeout_s": None}),
+        ("`attempts` must be at least 1", {"attempts": 0}),
     ]
     for said, options in cases:
         with pytest.raises(InputError, match=said):
@@ -398,7 +398,7 @@ def test_arguments_that_cannot_be_right(service: StandIn) -> None:
     calls: list[tuple[str, str, dict[str, Any]]] = [
         ("name must be a text", " ", {}),
         ("domain must be a text", "colour", {"domain": ""}),
-        ("n_words must be a whole number and at least 2", "colour", {"n_words": 1}),
+        ("`n_words` must be at least 2", "colour", {"n_words": 1}),
     ]
     for said, name, call in calls:
         with pytest.raises(InputError, match=said):

@@ -17,9 +17,9 @@ UUID = "550e8400-e29b-41d4-a716-446655440000"
 
 def test_keys_become_ids_that_never_collide() -> None:
     assert id_of_key("42") == 42
-    assert id_of_key(UUID.upper()) == UUID
+    assert id_of_key(UUID) == UUID
     assert id_of_key("SKU-7") == str(uuid.uuid5(uuid.NAMESPACE_URL, "SKU-7"))
-    keys = ["42", "042", "4.2", "-42", "٤٢", str(2**64), "9" * 5001, "a", "A"]
+    keys = [UUID, UUID.upper(), "42", "042", "4.2", "-42", "٤٢", str(2**64), "9" * 5001, "a", "A"]
     assert len({id_of_key(key) for key in keys}) == len(keys)
 
 

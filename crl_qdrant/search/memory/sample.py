@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from heapq import nsmallest
 from typing import Final
@@ -12,6 +11,7 @@ import numpy as np
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.points import PointId
 from crl_qdrant.criteria.manifest import RawVector
+from crl_qdrant.criteria.sample import id_hash
 from crl_qdrant.stores import Store
 
 __all__ = ["SAMPLE", "Sample"]
@@ -53,7 +53,7 @@ class Sample:
             return
         last = max((digest for digest, _ in self._points.values()), default=b"")
         for point, row in zip(ids, embeddings, strict=True):
-            digest = _digest(point)
+            digest = id_hash(point)
             if len(self._points) < SAMPLE or digest <= last:
                 self._points[point] = digest, row.copy()
                 self._rows = None
@@ -82,7 +82,7 @@ class Sample:
             ids += page
             if len(ids) >= _POOL:
                 break
-        digests = {point: _digest(point) for point in ids[:_POOL]}
+        digests = {point: id_hash(point) for point in ids[:_POOL]}
         chosen = nsmallest(SAMPLE, digests, key=lambda point: digests[point])
         records = self._store.retrieve(chosen, vector=self._raw.vector, with_payload=False) if chosen else []
         return {
@@ -90,7 +90,3 @@ class Sample:
             for record in records
             if record.vector
         }
-
-
-def _digest(point: PointId) -> bytes:
-    return hashlib.blake2b(str(point).encode(), digest_size=8).digest()
