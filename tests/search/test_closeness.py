@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import by_words, ColourEncoder, picture, unit
+from fakes import ColourEncoder, picture, unit
 
 from crl_qdrant import Criterion, CRLCollection, InputError, Query
 from crl_qdrant.search.closeness import Scale
@@ -38,7 +38,7 @@ def shares(rows: np.ndarray, similarities: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("criterion", [None, "fabric"])
 def test_closeness_is_the_rarity_of_such_a_similarity(products: CRLCollection, criterion: str | None) -> None:
-    rows = ROWS if criterion is None else by_words(ROWS, TEXTS[criterion])
+    rows = ROWS if criterion is None else products._criteria.find(criterion).projection.represent(ROWS)
     hits = products.search(like=3, criterion=criterion, limit=NUMBER, explain=True)
     closeness = np.array([hit.closeness[criterion or "image"] for hit in hits])
     assert (np.diff(closeness) <= 1e-9).all()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import by_words, ColourEncoder, unit
+from fakes import ColourEncoder, unit
 from qdrant_client import QdrantClient
 
 from crl_qdrant import Criterion, CRLCollection, Query
@@ -55,9 +55,9 @@ def shops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, CRLCol
     client.close()
 
 
-def cosines(name: str | None, query: np.ndarray) -> np.ndarray:
-    rows = ROWS if name is None else by_words(ROWS, TEXTS[name])
-    return np.asarray(rows @ (query if name is None else by_words(query[None], TEXTS[name])[0]))
+def represented(products: CRLCollection, name: str | None) -> np.ndarray:
+    """All points' representations, float64."""
+    return ROWS if name is None else products._criteria.find(name).projection.represent(ROWS)
 
 
 SEARCHES: list[dict[str, Any]] = [
@@ -102,7 +102,8 @@ def test_the_score_is_the_standardized_sum(shops: dict[str, CRLCollection]) -> N
     """Over a sample of 1,000 of the 1,200 points: each mean and deviation is known to a few hundredths."""
     weights: dict[str | None, float] = {"fabric": 1.0, "cut": -0.5, None: 2.0}
     query = ROWS[7]
-    parts = {name: cosines(name, query) for name in weights}
+    rows = {name: represented(shops["edge, scan"], name) for name in weights}
+    parts = {name: rows[name] @ rows[name][7] for name in weights}
     words = ROWS @ Speaking.table["with a dog"]
 
     def standard(values: np.ndarray) -> np.ndarray:
@@ -163,7 +164,7 @@ def test_a_modifier_that_names_a_value_of_a_kept_criterion_is_warned_of(
 @pytest.mark.parametrize("place", ["edge, scan", "edge, named", "client, scan", "client, named"])
 def test_expansion_is_the_weighted_mean_with_the_first_hits(shops: dict[str, CRLCollection], place: str) -> None:
     products = shops[place]
-    rows = by_words(ROWS, TEXTS["fabric"])
+    rows, projection = represented(products, "fabric"), products._criteria.find("fabric").projection
     first = [hit.id for hit in products.search(like=7, criterion="fabric", limit=5)]
     moved = rows[7] + sum(max(float(rows[7] @ rows[n]), 0.0) * rows[n] for n in first)
     expected = rows @ unit(moved)
@@ -175,7 +176,8 @@ def test_expansion_is_the_weighted_mean_with_the_first_hits(shops: dict[str, CRL
         explanation = hit.explanation["fabric"]
         total = explanation.common + sum(word.share for word in explanation.words) + explanation.rest
         assert total == pytest.approx(hit.score, abs=1e-9)
-        assert explanation.rest == pytest.approx(0.0, abs=1e-5)
+        pair = projection.without_words(np.stack([unit(moved), rows[hit.id]]))
+        assert explanation.rest == pytest.approx(float(pair[0] @ pair[1]), abs=1e-5)
 
 
 def test_expansion_goes_with_batches_and_given_candidates(shops: dict[str, CRLCollection]) -> None:
