@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,15 @@ FASHION = Path(__file__).resolve().parents[2] / "shared" / "data" / "fashion-cat
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("explore", max_examples=1000)
 settings.load_profile("repeatable")
+
+
+def pytest_configure() -> None:
+    """Listen to Ctrl-C also where a shell or a CI started the tests in the background, which ignores it.
+
+    Programs that tests start inherit what is ignored.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

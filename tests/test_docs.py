@@ -56,11 +56,11 @@ def make_benchmarks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make_tagged_products(folder: Path) -> None:
-    """Forty products with their pattern in the catalogue, and a file with ten labels."""
-    rows, labels = ["sku,pattern"], ["id,label"]
+    """Forty products with their attributes in the catalogue, and a file with ten labels."""
+    rows, labels = ["sku,pattern,colour,type"], ["id,label"]
     for number, product in enumerate(sample_products(40, seed=1), start=1):
         render(product, size=64).save(folder / "photos" / f"{number}.jpg")
-        rows.append(f"{number},{product.pattern}")
+        rows.append(f"{number},{product.pattern},{product.colour},{product.silhouette}")
         labels.append(f"{number},{product.pattern}")
     (folder / "catalog.csv").write_text("\n".join(rows))
     (folder / "ten.csv").write_text("\n".join(labels[:11]))
@@ -77,7 +77,7 @@ def test_snippets_run(page: Path, shop: Path, capsys: pytest.CaptureFixture[str]
 def test_commands_run(page: Path, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if page.stem == "evaluation":
         make_benchmarks(shop, monkeypatch)
-    if page.stem == "tasks":
+    if page.stem in ("evaluation", "tasks"):
         make_tagged_products(shop)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for line in "".join(blocks(page, "sh")).splitlines():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crl_qdrant import CRLCollection
+from crl_qdrant import CRLCollection, PRESETS
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parent / "data").glob("*/expected.json"))
 
@@ -31,6 +31,10 @@ def test_a_collection_of_an_earlier_version_answers_as_it_did(folder: Path, tmp_
                 "words": list(each.words)
             } == known
         assert {each.name for each in products.info().criteria} == {*expected["criteria"]}
+        advice = {each.name: each.advice for each in products.info().criteria if each.options == PRESETS["default-0.1"]}
+        assert advice
+        for name, text in advice.items():
+            assert text.endswith(f"there is a better one: crl-qdrant criteria add {name} --preset default")
         for name, hits in expected["hits"].items():
             criterion = None if name == "image" else name
             found = products.search(embedding=expected["query"], criterion=criterion, limit=len(hits))

@@ -43,8 +43,6 @@ def ctrl_c_when(fact: Callable[[], bool]) -> Iterator[None]:
                 return
             over.wait(_PAUSE_S)
 
-    # a process that a shell started in the background ignores the signal
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=interrupt)
     thread.start()
     try:
@@ -52,7 +50,6 @@ def ctrl_c_when(fact: Callable[[], bool]) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

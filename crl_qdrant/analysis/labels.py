@@ -10,12 +10,12 @@ from qdrant_client import models
 
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.batches import batches
-from crl_qdrant.common.points import at_path, point_id, PointId
+from crl_qdrant.common.points import at_path, Payload, point_id, PointId
 from crl_qdrant.errors import InputError, NotFoundError
 from crl_qdrant.search.memory.resident import Resident
 from crl_qdrant.stores import Store, without_value
 
-__all__ = ["Label", "Labels", "labelled_points"]
+__all__ = ["Label", "Labels", "label_text", "labelled_points"]
 
 Label: TypeAlias = "str | int | float | bool"
 Labels: TypeAlias = "str | Mapping[Any, Label]"
@@ -86,3 +86,15 @@ def _of_field(store: Store, field: str, query_filter: models.Filter | None) -> I
             value = at_path(record.payload or {}, field)
             if value is not None:
                 yield record.id, value
+
+
+def label_text(payload: Payload | None, field: str) -> str | None:
+    """The label in a payload field, as text; None if there is none.
+
+    Raises:
+        InputError: if it is a list or an object.
+    """
+    value = at_path(payload or {}, field)
+    if isinstance(value, (list, dict)):
+        raise InputError(f"a label must be one text, number or truth value, and {field!r} holds {value!r:.60}")
+    return None if value is None or value == "" else str(value)

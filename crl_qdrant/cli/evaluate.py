@@ -10,6 +10,7 @@ from typing import Annotated, Final, TYPE_CHECKING
 
 import typer
 
+from crl_qdrant.cli.compose import compose
 from crl_qdrant.cli.options import Device
 from crl_qdrant.cli.report import report
 from crl_qdrant.common.device import choose_device
@@ -102,6 +103,9 @@ for _name, _help in (
     ("cards", "Clustering and few-shot classification on Cards, by number and suits."),
 ):
     app.command(_name, help=_help)(_labelled_command(_name))
+
+
+app.command()(compose)
 
 
 @app.command()

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sized
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, TYPE_CHECKING
-from zipfile import BadZipFile
 
 import typer
 
@@ -15,7 +14,7 @@ from crl_qdrant.cli.output import print_json, say
 from crl_qdrant.errors import EmbeddingError, InputError, NotFoundError
 
 if TYPE_CHECKING:
-    from crl_qdrant import CRLCollection, Item
+    from crl_qdrant import CRLCollection, Item, Report
     from crl_qdrant.common.arrays import Float32Array
 
 __all__ = ["ingest"]
@@ -23,10 +22,16 @@ __all__ = ["ingest"]
 
 def ingest(
     source: Annotated[Path, typer.Argument(help="A CSV or TSV file, or a folder of images.")],
-    images: Annotated[Path | None, typer.Option(help="The folder of the pictures of a CSV or TSV file.")] = None,
+    images: Annotated[Path | None, typer.Option(help="The folder of the images of a CSV or TSV file.")] = None,
     id_column: Annotated[str | None, typer.Option(help="The column of the items' keys.")] = None,
     image_column: Annotated[
-        str | None, typer.Option(help="The column of the pictures' file names; without it, <key>.jpg, .png, …")
+        str | None, typer.Option(help="The column of the images' file names; without it, <key>.jpg, .png, …")
+    ] = None,
+    outside: Annotated[
+        bool, typer.Option("--outside", help="Allow images outside the folder: by .., absolute paths or links.")
+    ] = False,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of a table that is not in UTF-8: cp1252, latin-1, …")
     ] = None,
     embeddings: Annotated[
         Path | None, typer.Option(help="A .npy file [N, d] with one embedding for each row, instead of an encoder.")
@@ -44,54 +49,64 @@ def ingest(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Store a catalogue. Stopped at any time and run again, it goes on where it was."""
+    """Store a catalogue. Interrupted at any time, the same command resumes where it was."""
     if embeddings is None and images is None and image_column is None and source.is_file() and id_column:
         raise InputError(
-            f"say where the pictures of {source} are: --images DIR, --image-column NAME, or bring --embeddings FILE.npy"
+            f"say where the images of {source} are: --images DIR, --image-column NAME, or bring --embeddings FILE.npy"
         )
-    from crl_qdrant.ingestion.catalogs import CatalogOptions, find_reader
-
     if embeddings is not None and source.is_dir():
         raise InputError(f"--embeddings are in the order of a table's rows, and {source} is a folder; give a table")
-    items = find_reader(source).read(source, CatalogOptions(images, id_column, image_column))
-    vectors = None if embeddings is None else _load(embeddings)
+    from crl_qdrant.ingestion.catalogs import CatalogOptions, find_reader
+
+    options = CatalogOptions(images, id_column, image_column, outside=outside, encoding=encoding)
+    items = find_reader(source).read(source, options)
     total = len(items) if isinstance(items, Sized) else None
+    vectors = None if embeddings is None else _vectors(embeddings, source, total)
     if vectors is not None:
-        if total is not None and total != len(vectors):
-            raise EmbeddingError(
-                f"{embeddings} has {len(vectors)} rows and {source} has {total} items; each item needs one"
-            )
         items = _with_embeddings(items, vectors)
-    with _open_or_create(
-        collection, location, encoder, device, None if vectors is None else vectors.shape[1]
-    ) as products:
-        held = products.info()
-        if vectors is not None and vectors.shape[1] != held.dimension:
-            raise EmbeddingError(
-                f"{embeddings} has {vectors.shape[1]} columns, and the embeddings of collection {collection!r} have "
-                f"{held.dimension} dimensions"
-            )
-        if vectors is None and held.encoder is None:
-            raise InputError(f"collection {collection!r} has no encoder for pictures; bring --embeddings FILE.npy")
+    dimension = None if vectors is None else vectors.shape[1]
+    with _open_or_create(collection, location, encoder, device, dimension) as products:
+        _check_encoder(products, embeddings, dimension)
         report = products.ingest(
             items, total=total, batch_size=batch_size, on_error="raise" if stop_on_error else "skip"
         )
         products.optimize()
-    print_rejected(report)
-    if as_json:
-        print_json(
-            {
-                "written": report.written,
-                "replaced": report.replaced,
-                "unchanged": report.unchanged,
-                "rejected": [{"id": each.id, "key": each.key, "reason": str(each.error)} for each in report.rejected],
-            }
-        )
-    else:
-        anew = f" ({report.replaced} in the place of stored ones)" if report.replaced else ""
-        say(f"{report.written} written{anew}, {report.unchanged} unchanged, {len(report.rejected)} rejected")
+    _print_report(report, as_json)
     if report.rejected and not report.written and not report.unchanged:
         raise typer.Exit(1)  # nothing at all was of use
+
+
+def _vectors(embeddings: Path, source: Path, total: int | None) -> Float32Array:
+    from crl_qdrant.common.npy import read_matrix
+
+    vectors = read_matrix(embeddings)
+    if total is not None and total != len(vectors):
+        raise EmbeddingError(
+            f"{embeddings} has {len(vectors)} rows and {source} has {total} items; each item needs one"
+        )
+    return vectors
+
+
+def _check_encoder(products: CRLCollection, embeddings: Path | None, dimension: int | None) -> None:
+    info = products.info()
+    if dimension is not None and dimension != info.dimension:
+        raise EmbeddingError(
+            f"{embeddings} has {dimension} columns, and the embeddings of collection {products.name!r} have "
+            f"{info.dimension} dimensions"
+        )
+    if dimension is None and info.encoder is None:
+        raise InputError(f"collection {products.name!r} has no encoder for images; bring --embeddings FILE.npy")
+
+
+def _print_report(report: Report, as_json: bool) -> None:
+    print_rejected(report)
+    if not as_json:
+        replaced = f" ({report.replaced} in the place of stored ones)" if report.replaced else ""
+        say(f"{report.written} written{replaced}, {report.unchanged} unchanged, {len(report.rejected)} rejected")
+        return
+    rejected = [{"id": each.id, "key": each.key, "reason": str(each.error)} for each in report.rejected]
+    counts = {"written": report.written, "replaced": report.replaced, "unchanged": report.unchanged}
+    print_json(counts | {"rejected": rejected})
 
 
 def _open_or_create(
@@ -109,21 +124,6 @@ def _open_or_create(
                 "or --embeddings FILE.npy"
             ) from None
         return CRLCollection.create(collection, location=location, encoder=encoder, dimension=dimension, device=device)
-
-
-def _load(path: Path) -> Float32Array:
-    import numpy as np
-
-    from crl_qdrant.common.arrays import matrix
-
-    try:
-        with path.open("rb") as file:  # np.load leaves a file open that it cannot read
-            loaded = np.load(file)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise EmbeddingError(f"{path} cannot be read as a .npy file: {error}") from error
-    if not isinstance(loaded, np.ndarray):
-        raise EmbeddingError(f"{path} holds several arrays; give a .npy file with one")
-    return matrix(loaded, what=str(path))
 
 
 def _with_embeddings(items: Iterable[Item], vectors: Float32Array) -> Iterator[Item]:

@@ -1,4 +1,4 @@
-"""`crl-qdrant migrate`: a collection to another encoder."""
+"""`crl-qdrant migrate`: embeds a collection again with another encoder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection
 from crl_qdrant.cli.output import print_json, say, warn
+from crl_qdrant.common.images import path_below
 from crl_qdrant.common.points import at_path
 from crl_qdrant.errors import InputError
 
@@ -18,26 +19,31 @@ __all__ = ["migrate"]
 
 
 def migrate(
-    encoder: Annotated[str, typer.Argument(help='The new encoder, as in "open_clip:<model>/<tag>".')],
-    images: Annotated[Path, typer.Option(help="The folder of the pictures.")] = Path(),
-    image_field: Annotated[str, typer.Option(help="The payload field with a picture's path below it.")] = "image_path",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take.")] = False,
-    skip: Annotated[bool, typer.Option("--skip", help="Leave behind points whose picture cannot be embedded.")] = False,
+    encoder: Annotated[str, typer.Argument(help="The new encoder, such as open_clip:<model>/<tag>.")],
+    images: Annotated[Path, typer.Option(help="The folder of the images.")] = Path(),
+    image_field: Annotated[
+        str, typer.Option(help="The payload field with an image's path in that folder.")
+    ] = "image_path",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many points, and about how long.")] = False,
+    skip: Annotated[bool, typer.Option("--skip", help="Leave out points whose image cannot be embedded.")] = False,
     drop_previous: Annotated[
-        bool, typer.Option("--drop-previous", help="Remove the old embeddings once it is done.")
+        bool, typer.Option("--drop-previous", help="Remove the old embeddings when all is done.")
     ] = False,
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Embed every picture again with another encoder, then change over. Stopped and run again, it goes on."""
+    """Embed every image again with another encoder.
+
+    Searches switch to the new embeddings when all are written. An interrupted migration resumes.
+    """
 
     def image_of(point: int | str, payload: Mapping[str, Any]) -> Path:
         name = at_path(dict(payload), image_field)
         if name is None:
             raise InputError(f"it has no payload field {image_field!r}")
-        return images / str(name)
+        return path_below(images, str(name))
 
     with open_collection(collection, location, device) as products:
         found = products.migrate(

@@ -52,8 +52,6 @@ def search(
     """Find the items most like an image, a stored item or a text."""
     from qdrant_client import models
 
-    from crl_qdrant import id_of_key
-
     given = [name for name, value in (("an image", image), ("--like", like), ("--text", text)) if value is not None]
     if len(given) != 1:
         raise InputError(
@@ -61,7 +59,7 @@ def search(
         )
     wanted = [_wanted(each) for each in where or []]
     with open_collection(collection, location, device) as products:
-        point = None if like is None else id_of_key(like)
+        point = None if like is None else products.ids_of_keys([like])[0]
         if point is not None and not products.count(models.Filter(must=[models.HasIdCondition(has_id=[point])])):
             raise NotFoundError(f"collection {collection!r} has no item {like!r}")
         hits = products.search(

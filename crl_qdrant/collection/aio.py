@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from crl_qdrant.collection import CRLCollection
+from crl_qdrant.collection.process import OneProcess
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.errors import StoreError
 from crl_qdrant.stores.awaited import in_thread
@@ -37,7 +38,7 @@ def _opening(method: Callable[P, CRLCollection]) -> Callable[P, Coroutine[Any, A
     return update_wrapper(call, method)
 
 
-class AsyncCRLCollection:
+class AsyncCRLCollection(OneProcess):
     """A `CRLCollection` whose methods are awaited: the same names, arguments, results and errors.
 
     Every call runs in a thread of the collection's own, so the event loop is not blocked: not by an encoder, not by a
@@ -55,8 +56,11 @@ class AsyncCRLCollection:
         self._collection = collection
         self._closed = False
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"crl-{collection.name}")
+        self.name = collection.name
+        self._belong_here()
 
     async def _run(self, call: Callable[[], R]) -> R:
+        self._require_process()
         try:
             return await in_thread(self._threads, call)
         except RuntimeError as error:
@@ -73,15 +77,12 @@ class AsyncCRLCollection:
         await self.close()
 
     async def close(self) -> None:
-        """Let go of the directory or connection. A client that was passed in stays open."""
+        """Close the directory or connection. A client that was passed in stays open. Nothing in a forked process."""
+        if self._is_forked:
+            return
         self._closed = True
         await in_thread(None, self._collection.close)
         self._threads.shutdown(wait=False)
-
-    @property
-    def name(self) -> str:
-        """The collection's name."""
-        return self._collection.name
 
     @property
     def criteria(self) -> dict[str, Criterion]:
@@ -101,8 +102,10 @@ class AsyncCRLCollection:
     inspect = _in_thread(CRLCollection.inspect)
     tag = _in_thread(CRLCollection.tag)
     ablate = _in_thread(CRLCollection.ablate)
+    measure_composed = _in_thread(CRLCollection.measure_composed)
     migrate = _in_thread(CRLCollection.migrate)
     drop_previous = _in_thread(CRLCollection.drop_previous)
+    ids_of_keys = _in_thread(CRLCollection.ids_of_keys)
     optimize = _in_thread(CRLCollection.optimize)
     refresh = _in_thread(CRLCollection.refresh)
     representations = _in_thread(CRLCollection.representations)

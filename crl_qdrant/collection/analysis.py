@@ -1,26 +1,33 @@
-"""A collection looked into, tagged, grouped and labelled by its criteria."""
+"""Analysis of a collection by its criteria: inspect, ablate, tag, cluster, label, train."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
+import numpy.typing as npt
 from qdrant_client import models
 
 from crl_qdrant.analysis.ablation import ablate, Ablation
 from crl_qdrant.analysis.clustering import cluster, Clustering
+from crl_qdrant.analysis.composed import Composed, ComposedOptions, Items, measure_composed, Samples
 from crl_qdrant.analysis.few_shot import few_shot, FewShot, Unlabelled
 from crl_qdrant.analysis.fields import check_free, Field, write_field
 from crl_qdrant.analysis.heads import HeadReport, train_head
 from crl_qdrant.analysis.inspection import inspect, Inspection
-from crl_qdrant.analysis.labels import labelled_points, Labels
+from crl_qdrant.analysis.labels import label_text, labelled_points, Labels
+from crl_qdrant.analysis.sample import draw
 from crl_qdrant.analysis.tagging import tag, TagOptions
 from crl_qdrant.collection.content import Content
+from crl_qdrant.common.arrays import Float32Array, unit_rows
 from crl_qdrant.common.progress import progress_bar
+from crl_qdrant.errors import InputError
 from crl_qdrant.stores import WithPayload
 
 __all__ = ["Analysis"]
 
 
 class Analysis(Content):
-    """What a criterion does beside searching."""
+    """The part of a collection that uses criteria for more than search."""
 
     def inspect(
         self,
@@ -136,6 +143,85 @@ class Analysis(Content):
         """
         with progress_bar(f"measuring {name}", show=progress) as advance:
             return ablate(self._store, self._criteria, name, labels, sample=sample, seed=seed, advance=advance)
+
+    def measure_composed(
+        self,
+        same: str,
+        other: str,
+        *,
+        criterion: str | None = None,
+        values: Mapping[str, str] | None = None,
+        template: str = "a {value}",
+        embeddings: Mapping[str, npt.ArrayLike] | None = None,
+        limit: int = 250,
+        seed: int = 0,
+        weights: Iterable[float] = (0.25, 0.5, 0.7, 1.0, 1.4, 2.0, 4.0),
+        sample: int = 20_000,
+    ) -> Composed:
+        """Measure composed search on labels, "the same A, but another B", to choose `criterion_weight` for a shop.
+
+        Each query is a stored item and a text of another value of B, one that exists with the item's own A. Relevant
+        are the items with that A and that B; the query itself is left out. Nothing is changed.
+
+        Args:
+            same: the payload field A, which the hits should share with the query ("colour").
+            other: the payload field B, which the text names ("type").
+            criterion: the criterion that keeps A; None: the one called as the field `same`, or the raw embeddings.
+            values: by value of B, the words for it in the text; None: the values themselves, in sorted order.
+            template: the text, with {value} for the words.
+            embeddings: by value of B, the text's embedding [d], instead of the encoder's.
+            limit: queries, at most; at least 20.
+            seed: of the random choice of queries.
+            weights: of the criterion beside the text.
+            sample: items to search among, at most, drawn at random.
+
+        Returns:
+            Mean average precision and precision of the first ten by the image, the criterion and the text alone and by
+            each weight, with standard errors; and the recommended weight.
+
+        Raises:
+            NotFoundError: if there is no such criterion.
+            InputError: if a number is invalid, a label is a list or an object, or there are fewer than 20 queries.
+            EncoderError: if the collection has no encoder and embeddings are not given, or it fails.
+            StoreError: if the store refuses.
+        """
+        options = ComposedOptions(limit, seed, tuple(weights), sample)
+        if criterion is None and same in self._criteria.manifest.criteria:
+            criterion = same
+        space = self._criteria.space(criterion)
+        drawn = draw(self._store, self._manifest.raw, options.sample, seed=seed, with_payload=[same, other])
+        kept, changed = ([label_text(payload, field) for payload in drawn.payloads] for field in (same, other))
+        texts = self._texts_of(changed, values, template, embeddings)
+        sampled = self._resident.sample()
+        represented = None if criterion is None else space.represent(drawn.embeddings)
+        return measure_composed(
+            (same, other, criterion),
+            Items(kept, changed, drawn.embeddings, represented),
+            texts,
+            Samples(sampled, space.represent(sampled)),
+            options,
+        )
+
+    def _texts_of(
+        self,
+        labels: Iterable[str | None],
+        values: Mapping[str, str] | None,
+        template: str,
+        embeddings: Mapping[str, npt.ArrayLike] | None,
+    ) -> dict[str, Float32Array]:
+        """By value, the embedding of the text that names it."""
+        if embeddings is not None:
+            what = "the values' embeddings"
+            rows = unit_rows(
+                [*embeddings.values()], what=what, rows=len(embeddings), dimension=self._manifest.dimension
+            )
+            return dict(zip(embeddings, rows, strict=True))
+        if "{value}" not in template:
+            raise InputError(f"`template` must have {{value}} in it, got {template!r:.80}")
+        words = values or {each: each for each in sorted({label for label in labels if label is not None})}
+        texts = [template.replace("{value}", each) for each in words.values()]
+        rows = self._encoder.encode_texts(texts, purpose="embed the values' texts")
+        return dict(zip(words, rows, strict=True))
 
     def cluster(
         self,

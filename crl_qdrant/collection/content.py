@@ -18,6 +18,7 @@ from crl_qdrant.common.progress import progress_bar
 from crl_qdrant.criteria.manifest import CriterionState
 from crl_qdrant.errors import InputError
 from crl_qdrant.ingestion.items import Item, OnError, Report
+from crl_qdrant.ingestion.keys import stored_ids
 from crl_qdrant.ingestion.writer import Writer
 
 __all__ = ["Content"]
@@ -142,6 +143,10 @@ class Content(Core):
             InputError: something that cannot be an id.
             StoreError: the store refused.
         """
+        if isinstance(ids, models.Filter):
+            raise InputError(
+                "`ids` must be a list, got a Filter; find the ids first: ids, _ = representations(query_filter=…)"
+            )
         checked = [point_id(each) for each in listed("ids", ids)]
         with self._write_lock:
             try:
@@ -150,6 +155,18 @@ class Content(Core):
                 self._resident.forget()  # they may be gone all the same
                 raise
             self._resident.remove(checked)
+
+    def ids_of_keys(self, keys: Iterable[str]) -> list[PointId]:
+        """Return the ids of a shop's keys, those of points stored by an older version among them.
+
+        Args:
+            keys: as a catalogue has them; their points need not exist.
+
+        Raises:
+            InputError: if a key is not a text.
+            StoreError: if the store refuses.
+        """
+        return stored_ids(self._store, listed("keys", keys))
 
     def count(self, query_filter: models.Filter | None = None) -> int:
         """Exact number of points, of those that match where a filter is given."""

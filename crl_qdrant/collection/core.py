@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
+import unicodedata
 from types import TracebackType
 from typing import Final, Self
 
 from crl_qdrant.collection.info import collection_info, CollectionInfo
-from crl_qdrant.common.arguments import whole_number
+from crl_qdrant.collection.process import OneProcess
+from crl_qdrant.common.arguments import LARGEST_BYTES, whole_number
 from crl_qdrant.common.device import check_device
 from crl_qdrant.criteria.manifest import Manifest, RawVector
 from crl_qdrant.criteria.manifest_cache import read_manifest
@@ -25,10 +27,11 @@ __all__ = ["Core"]
 DEFAULT_SCAN_MEMORY: Final = 2 << 30
 """2 GiB: two million embeddings of 512 dimensions."""
 
-_NAME: Final = re.compile(r"\w[\w.-]{0,127}")
+_NAME: Final = re.compile(r"\w[\w.-]*")  # of a name without its combining marks, as many scripts have
+_LONGEST_NAME: Final = 180  # bytes; file systems take 255
 
 
-class Core:
+class Core(OneProcess):
     """A collection that is made, opened, described and closed."""
 
     def __init__(
@@ -39,6 +42,8 @@ class Core:
         self._device = device
         self._use(criteria, encoder, resident)
         self._write_lock = threading.RLock()  # items may come from a generator that writes too
+        self._migration_lock = threading.Lock()
+        self._belong_here()
 
     def _use(self, criteria: Criteria, encoder: BoundEncoder, resident: Resident) -> None:
         self._criteria = criteria
@@ -60,10 +65,10 @@ class Core:
         """A new, empty collection.
 
         Args:
-            name: letters, digits, "_", "-" and ".".
-            location: a directory (Qdrant Edge), ":memory:" (gone with the process), the http(s) URL of a Qdrant
-                server (its API key is read from QDRANT_API_KEY), or a ready `QdrantClient`; for `AsyncCRLCollection`
-                also an `AsyncQdrantClient`.
+            name: letters of any script, digits, "_", "-" and "."; at most 180 bytes in UTF-8.
+            location: a directory (Qdrant Edge; "~" is the home directory), ":memory:" (gone with the process), the
+                http(s) URL of a Qdrant server (its API key is read from QDRANT_API_KEY), or a ready `QdrantClient`;
+                for `AsyncCRLCollection` also an `AsyncQdrantClient`.
             encoder: "open_clip:<model>/<pretrained tag or checkpoint path>", "transformers:<repository or folder>",
                 "demo", an object with `encode_images`, `encode_texts`, `dimension` and `name`; None where you bring
                 all embeddings.
@@ -77,9 +82,9 @@ class Core:
             EncoderError: no such encoder, or one that cannot be loaded.
             StoreError: the store cannot be reached or written.
         """
-        _check_name(name)
+        name = _checked_name(name)
         check_device(device)
-        scan_memory = whole_number("scan_memory", scan_memory, least=0)
+        scan_memory = whole_number("scan_memory", scan_memory, least=0, most=LARGEST_BYTES)
         loaded = None if encoder is None else load_encoder(encoder, device=device)
         if loaded is None and dimension is None:
             raise InputError("without an encoder, say how long your embeddings are: create(…, dimension=512)")
@@ -122,14 +127,14 @@ class Core:
             ManifestError: the collection is not one of ours, or was changed by another program.
             StoreError: the store cannot be reached or read.
         """
-        _check_name(name)
+        name = _checked_name(name)
         if isinstance(location, str) and location == ":memory:":
             raise InputError(
                 "a ':memory:' collection is gone with the object that create() gave; to come back to one, "
                 "make client = QdrantClient(':memory:') and pass location=client to both"
             )
         check_device(device)
-        scan_memory = whole_number("scan_memory", scan_memory, least=0)
+        scan_memory = whole_number("scan_memory", scan_memory, least=0, most=LARGEST_BYTES)
         store = open_store(location, name)
         try:
             manifest = read_manifest(store, name)
@@ -149,6 +154,8 @@ class Core:
         self.close()
 
     def __repr__(self) -> str:
+        if self._is_forked:
+            return f"{type(self).__name__}({self.name!r}, of process {self._process})"
         names = list(self._manifest.definitions)
         return f"{type(self).__name__}({self.name!r}, encoder={self._manifest.encoder!r}, criteria={names})"
 
@@ -157,18 +164,29 @@ class Core:
         return self._criteria.manifest
 
     def close(self) -> None:
-        """Let go of the directory or connection. A client that was passed in stays open."""
+        """Close the directory or connection. A client that was passed in stays open. Nothing in a forked process."""
+        if self._is_forked:
+            return
         self._resident.forget()
         self._store.close()
 
     def info(self) -> CollectionInfo:
-        """What the collection holds, read from the store."""
-        self._criteria.refresh()
-        return collection_info(self.name, self._store, self._criteria)
+        """The collection's size, encoder and criteria, read from the store."""
+        criteria = self._criteria
+        criteria.refresh()
+        return collection_info(self.name, self._store, criteria.manifest)
 
 
-def _check_name(name: object) -> None:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+def _checked_name(name: object) -> str:
+    """The name in Unicode's composed form (NFC), by which it is stored however it was typed."""
+    composed = unicodedata.normalize("NFC", name) if isinstance(name, str) else ""
+    without_marks = "".join(each for each in composed if not unicodedata.category(each).startswith("M"))
+    if not _NAME.fullmatch(without_marks):
         raise InputError(
-            f"a collection's name is letters, digits, '_', '-' or '.', and starts with no '-' or '.'; got {name!r}"
+            f"`name` must be letters, digits, '_', '-' or '.', and must not start with '-' or '.', got {name!r}"
         )
+    if len(composed.encode(errors="replace")) > _LONGEST_NAME:
+        raise InputError(
+            f"`name` must have at most {_LONGEST_NAME} bytes in UTF-8, got {len(composed.encode())}: {name!r}"
+        )
+    return composed

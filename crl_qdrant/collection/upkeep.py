@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from crl_qdrant.collection.core import Core
 from crl_qdrant.common.arguments import whole_number
 from crl_qdrant.common.images import ImageInput
 from crl_qdrant.common.points import Payload, PointId
 from crl_qdrant.common.progress import progress_bar
-from crl_qdrant.criteria.manifest import RawVector
-from crl_qdrant.criteria.manifest_cache import read_manifest
+from crl_qdrant.criteria.manifest import Manifest, RawVector
 from crl_qdrant.criteria.registry import Criteria
 from crl_qdrant.encoders import Encoder, load_encoder
 from crl_qdrant.encoders.bound import BoundEncoder
@@ -55,8 +55,9 @@ class Upkeep(Core):
             progress: a bar on the terminal; None: where there is a terminal.
 
         Raises:
-            InputError: another migration is under way, or its predecessor's embeddings are still kept; with
-                on_error="raise", points whose picture cannot be embedded: what could be embedded is kept.
+            InputError: if another migration is under way, or the embeddings before the last one are still kept; if
+                drop_previous() gave this one up meanwhile; with on_error="raise", if images cannot be embedded: the
+                embeddings of the others are kept.
             EncoderError: no such encoder, or one that cannot be loaded.
             StoreError: the store refused.
         """
@@ -65,26 +66,35 @@ class Upkeep(Core):
         batch_size = whole_number("batch_size", batch_size, least=1)
         loaded = load_encoder(encoder, device=device)
         bound = BoundEncoder(self.name, loaded.name, loaded.dimension, encoder=loaded, device=device)
-        with self._write_lock:
-            self._criteria.refresh()
-        raw = RawVector(loaded.name, loaded.dimension)
-        migrator = Migrator(self._store, self._criteria, bound, raw, images, batch_size=batch_size)
-        if dry_run:
-            return migrator.plan()
+        with self._one_migration():
+            with self._write_lock:
+                self._criteria.refresh()
+            raw = RawVector(loaded.name, loaded.dimension)
+            migrator = Migrator(self._store, self._criteria, bound, raw, images, batch_size=batch_size)
+            if dry_run:
+                return migrator.plan()
 
-        def use() -> None:
-            manifest = read_manifest(self._store, self.name)
-            resident = Resident(self._store, manifest.raw, self._device, self._resident.scan_memory)
-            self._use(Criteria(self.name, self._store, manifest, bound, self._device), bound, resident)
+            def use(manifest: Manifest) -> None:
+                resident = Resident(self._store, manifest.raw, self._device, self._resident.scan_memory)
+                self._use(Criteria(self.name, self._store, manifest, bound, self._device), bound, resident)
 
-        with progress_bar(f"migrating to {loaded.name}", show=progress) as advance:
-            done = migrator.run(skip=on_error == "skip", lock=self._write_lock, advance=advance, use=use)
+            with progress_bar(f"migrating to {loaded.name}", show=progress) as advance:
+                done = migrator.run(skip=on_error == "skip", lock=self._write_lock, advance=advance, use=use)
         if done.rejected and on_error == "raise":
             raise InputError(
                 f"{len(done.rejected)} of {done.points} points cannot be embedded, the first: {done.rejected[0]}; "
                 'mend or delete them and call migrate again, or leave them behind with on_error="skip"'
             )
         return done
+
+    @contextmanager
+    def _one_migration(self) -> Iterator[None]:
+        if not self._migration_lock.acquire(blocking=False):
+            raise InputError("another thread is migrating this collection; wait until it is done")
+        try:
+            yield
+        finally:
+            self._migration_lock.release()
 
     def drop_previous(self) -> None:
         """Remove the embeddings that the last migration has left, or those of one that is to be given up.
@@ -93,7 +103,6 @@ class Upkeep(Core):
             StoreError: the store refused.
         """
         with self._write_lock:
-            self._criteria.refresh()
             drop_previous(self._store, self._criteria)
 
     def optimize(self, *, progress: bool | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What a collection remembers of itself, as entries of the store's metadata.
+"""The collection's manifest: encoder, criteria and named vectors, kept as entries of the store's metadata.
 
 One entry for the collection (`crl`: raw vectors, encoder, dimension), one for each criterion (`crl.criterion.<name>`),
 so that defining a criterion writes that criterion alone.
@@ -6,6 +6,8 @@ so that defining a criterion writes that criterion alone.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -21,6 +23,10 @@ _FORMAT: Final = 2
 _HEAD: Final = "crl"
 _CRITERION: Final = "crl.criterion."
 _NEXT_CRITERION: Final = "crl.next."
+# Vectors are dropped by the names in the manifest: a criterion's can never be taken for one with embeddings.
+_RAW_NAME: Final = re.compile(r"image(~[1-9]\d{0,8})?")
+_CRITERION_NAME: Final = re.compile(r"crl_[^~]+(~[1-9]\d{0,8})?")
+_DAMAGE: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 class CriterionState(StrEnum):
@@ -32,6 +38,8 @@ class CriterionState(StrEnum):
     """`materialize` has begun: new points get the vector, older ones may lack it; searched by the scan."""
     MATERIALIZED = "materialized"
     """Every point has had the vector written; searched by the engine's index."""
+    MISSING = "vector missing"
+    """Another program removed the named vector: searched by the scan until `materialize` builds it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,7 @@ class StoredCriterion:
     @property
     def has_vector(self) -> bool:
         """Whether points written now must carry its named vector."""
-        return self.state is not CriterionState.DEFINED
+        return self.state in (CriterionState.BUILDING, CriterionState.MATERIALIZED)
 
     def in_state(self, state: CriterionState) -> StoredCriterion:
         """The same version in another state."""
@@ -68,22 +76,27 @@ class StoredCriterion:
 
     def to_entry(self) -> dict[str, Any]:
         """A JSON-able copy; `from_entry` reads it back."""
+        # a missing vector is noticed again by whoever reads the entry
+        state = CriterionState.MATERIALIZED if self.state is CriterionState.MISSING else self.state
         return {
             "criterion": self.criterion.to_dict(),
             "projection": self.projection.to_entry(),
             "vector": self.vector,
             "context": self.context,
-            "state": self.state.value,
+            "state": state.value,
         }
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any], *, dimension: int) -> StoredCriterion:
-        """The version that `to_entry` wrote, of embeddings of this dimension."""
+        """The version that `to_entry` wrote, of embeddings of this dimension; ValueError where it is damaged."""
+        criterion = Criterion.from_dict(entry["criterion"])
+        if criterion.embeddings is None or criterion.embeddings.shape[1] != dimension:
+            raise ValueError(f"criterion {criterion.name!r} has no embeddings of {dimension} dimensions")
         return cls(
-            Criterion.from_dict(entry["criterion"]),
+            criterion,
             StoredProjection.from_entry(entry["projection"], dimension=dimension),
-            entry["vector"],
-            entry["context"],
+            _matching(_CRITERION_NAME, entry["vector"]),
+            _text(entry["context"]),
             CriterionState(entry["state"]),
         )
 
@@ -112,6 +125,15 @@ class Lineage:
         """Pending, where there is one, or current."""
         return self.pending or self.current
 
+    def with_missing(self, vector_sizes: Mapping[str, int]) -> Lineage:
+        """The same, where a version whose named vector is gone, or has another size, is in the state MISSING."""
+
+        def checked(version: StoredCriterion) -> StoredCriterion:
+            there = not version.has_vector or vector_sizes.get(version.vector) == version.rank
+            return version if there else version.in_state(CriterionState.MISSING)
+
+        return replace(self, current=checked(self.current), pending=self.pending and checked(self.pending))
+
     def to_entry(self, *, following: bool = False) -> dict[str, Any]:
         """Its metadata entry, key and value; `following`: among those of a migration under way."""
         value: dict[str, Any] = {"current": self.current.to_entry(), "retired": list(self.retired)}
@@ -126,7 +148,7 @@ class Lineage:
         return cls(
             StoredCriterion.from_entry(value["current"], dimension=dimension),
             None if pending is None else StoredCriterion.from_entry(pending, dimension=dimension),
-            tuple(value["retired"]),
+            _names(value["retired"]),
         )
 
     @staticmethod
@@ -148,6 +170,14 @@ class RawVector:
     encoder: str | None
     dimension: int
     vector: str = "image"
+
+    @classmethod
+    def from_entry(cls, entry: Mapping[str, Any]) -> RawVector:
+        """The raw vectors in a manifest's head; ValueError where it is damaged."""
+        encoder, dimension = entry["encoder"], entry["dimension"]
+        if type(dimension) is not int or dimension < 1:
+            raise ValueError(f"dimension {dimension!r:.99}")
+        return cls(None if encoder is None else _text(encoder), dimension, _matching(_RAW_NAME, entry["vector"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +218,12 @@ class Manifest:
         return {name: lineage.current for name, lineage in self.lineages.items()}
 
     @property
+    def is_whole(self) -> bool:
+        """Whether no criterion's named vector is missing."""
+        every = (version for lineage in self.lineages.values() for version in lineage.versions)
+        return all(version.state is not CriterionState.MISSING for version in every)
+
+    @property
     def definitions(self) -> dict[str, Criterion]:
         """The criteria themselves, with their words' embeddings, by name."""
         return {name: stored.criterion for name, stored in self.criteria.items()}
@@ -215,7 +251,7 @@ class Manifest:
         """The manifest in a store's metadata, checked against the vectors that are really there.
 
         Raises:
-            ManifestError: there is none, it is of another format, or the collection lacks a vector it names.
+            ManifestError: there is none, it is of another format, it is damaged, or the raw vectors are gone.
         """
         head = metadata.get(_HEAD)
         if not isinstance(head, Mapping):
@@ -229,39 +265,81 @@ class Manifest:
                 f"format {_FORMAT}; use the release that wrote it, or make the collection again"
             )
         try:
-            raw, following, previous = (
-                RawVector(**head[key]) if key in head else None for key in ("raw", "following", "previous")
-            )
-            if raw is None:
-                raise KeyError("raw")
-            manifest = cls(
-                raw,
-                _lineages(metadata, _CRITERION, raw.dimension),
-                following,
-                {} if following is None else _lineages(metadata, _NEXT_CRITERION, following.dimension),
-                previous,
-                tuple(head["left"]),
-                tuple(head.get("fields", ())),
-            )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            manifest = cls._from_entries(head, metadata)
+        except _DAMAGE as error:
             raise ManifestError(
-                f"the manifest of collection {collection!r} is damaged ({error!r}); restore the collection's metadata"
+                f"the manifest of collection {collection!r} is damaged ({error!r:.300}); "
+                "restore the collection's metadata"
             ) from error
-        expected = {raw.vector: raw.dimension}
-        expected |= {
-            each.vector: each.rank for each in manifest.criteria.values() if each.state is CriterionState.MATERIALIZED
-        }
-        for name, size in expected.items():
-            if vector_sizes.get(name) != size:
-                seen = ", ".join(f"{each} [{length}]" for each, length in vector_sizes.items())
-                raise ManifestError(
-                    f"collection {collection!r} should have a named vector {name!r} of {size} dimensions "
-                    f"and has {seen or 'none'}; it was changed by another program"
-                )
+        raw = manifest.raw
+        if vector_sizes.get(raw.vector) != raw.dimension:
+            seen = ", ".join(f"{each} [{length}]" for each, length in vector_sizes.items())
+            raise ManifestError(
+                f"collection {collection!r} should have a named vector {raw.vector!r} of {raw.dimension} dimensions "
+                f"and has {seen or 'none'}; it was changed by another program"
+            )
+        return replace(
+            manifest, lineages={name: each.with_missing(vector_sizes) for name, each in manifest.lineages.items()}
+        )
+
+    @classmethod
+    def _from_entries(cls, head: Mapping[str, Any], metadata: Mapping[str, Any]) -> Manifest:
+        """The manifest in these entries; one of `_DAMAGE` where they cannot be right."""
+        following, previous = (
+            RawVector.from_entry(head[key]) if key in head else None for key in ("following", "previous")
+        )
+        raw = RawVector.from_entry(head["raw"])
+        manifest = cls(
+            raw,
+            _lineages(metadata, _CRITERION, raw.dimension),
+            following,
+            {} if following is None else _lineages(metadata, _NEXT_CRITERION, following.dimension),
+            previous,
+            _names(head["left"]),
+            tuple(_text(each) for each in _list(head.get("fields", []))),
+        )
+        others = [each for each in (following, previous) if each is not None]  # equal on the way back
+        if raw.vector in (each.vector for each in others) or len({each.vector for each in others}) < len({*others}):
+            raise ValueError(f"the raw vectors {raw}, {following}, {previous} share a named vector")
+        every = [*manifest.lineages.values(), *manifest.following_lineages.values()]
+        versions = [version for lineage in every for version in lineage.versions]
+        twice = [name for name, times in Counter(each.vector for each in versions).items() if times > 1]
+        # what is dropped next must be nobody's
+        dropped = {*manifest.left, *(name for lineage in every for name in lineage.retired)}
+        twice += [each.vector for each in versions if each.has_vector and each.vector in dropped]
+        if twice:
+            raise ValueError(f"the named vector {twice[0]!r} belongs to two versions")
         return manifest
 
 
 def _lineages(metadata: Mapping[str, Any], prefix: str, dimension: int) -> dict[str, Lineage]:
-    values = [value for key, value in metadata.items() if key.startswith(prefix)]
-    found = [Lineage.from_value(value, dimension=dimension) for value in values]
-    return {each.current.criterion.name: each for each in found}
+    found: dict[str, Lineage] = {}
+    for key, value in metadata.items():
+        if key.startswith(prefix):
+            name = key.removeprefix(prefix)
+            found[name] = Lineage.from_value(value, dimension=dimension)
+            if {version.criterion.name for version in found[name].versions} != {name}:
+                raise ValueError(f"the entry {key!r} holds another criterion")
+    return found
+
+
+def _names(values: Any) -> tuple[str, ...]:
+    return tuple(_matching(_CRITERION_NAME, each) for each in _list(values))
+
+
+def _list(values: Any) -> list[Any]:
+    if not isinstance(values, (list, tuple)):
+        raise ValueError(f"a list is {values!r:.99}")
+    return list(values)
+
+
+def _matching(pattern: re.Pattern[str], name: Any) -> str:
+    if not pattern.fullmatch(_text(name)):
+        raise ValueError(f"a named vector is called {name!r:.99}")
+    return str(name)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"a text is {value!r:.99}")
+    return value

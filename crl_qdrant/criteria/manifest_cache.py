@@ -1,4 +1,4 @@
-"""The manifest as this process knows it: read and written by several threads, and changed by other processes."""
+"""The manifest as this process knows it: several threads read and write it, and other processes change it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ def read_manifest(store: Store, collection: str) -> Manifest:
 
     Raises:
         ManifestError: as `Manifest.read`.
-        StoreError: it cannot be read.
+        StoreError: if it cannot be read.
     """
     for _ in range(_READS - 1):
         try:
-            return Manifest.read(store.metadata(), store.vector_sizes(), collection=collection)
+            manifest = Manifest.read(store.metadata(), store.vector_sizes(), collection=collection)
         except ManifestError:
             continue  # metadata and vectors are read one after the other, and may have been changed in between
+        if manifest.is_whole:
+            return manifest
     return Manifest.read(store.metadata(), store.vector_sizes(), collection=collection)
 
 
@@ -51,18 +53,21 @@ class KeptManifest:
         self.manifest = manifest
         self.read_at = time.monotonic()
         self._changes = 0  # made here
+        self._handed_over = False
         self._lock = threading.Lock()
 
     def refresh(self) -> None:
         """Read it again, and check it against the vectors that are there.
 
         Raises:
-            ManifestError: the collection no longer matches it, or has moved to another encoder.
-            StoreError: it cannot be read.
+            ManifestError: if the collection no longer matches it, or another process moved it to another encoder.
+            StoreError: if it cannot be read.
         """
         while True:
             changes = self._changes
             read = read_manifest(self._store, self._collection)
+            if self._handed_over:
+                return
             if read.raw != self.manifest.raw:
                 raise ManifestError(
                     f"collection {self._collection!r} has moved from encoder {self.manifest.encoder!r} to "
@@ -73,6 +78,18 @@ class KeptManifest:
                     self.manifest = read
                     self.read_at = time.monotonic()
                     return
+
+    def hand_over(self, entries: Mapping[str, Any]) -> None:
+        """Write the entries that move the collection to another encoder; this object stays as it is from then on.
+
+        Searches that other threads began finish with it.
+        """
+        self._handed_over = True
+        try:
+            self._store.update_metadata(entries)
+        except BaseException:
+            self._handed_over = False
+            raise
 
     def write(self, entries: Mapping[str, Any]) -> None:
         """Write entries of the metadata, and read it again."""

@@ -28,7 +28,7 @@ from crl_qdrant.projection.projector import Projector
 from crl_qdrant.projection.stored_head import StoredHead
 from crl_qdrant.stores import Store
 
-__all__ = ["Criteria"]
+__all__ = ["Criteria", "is_outdated"]
 
 # How old the manifest may be: another process may have changed it.
 _SEARCH_STALE_S: Final = 10.0
@@ -67,6 +67,10 @@ class Criteria:
     def write(self, entries: Mapping[str, Any]) -> None:
         """Write entries of the metadata that are more than one criterion's, and read the manifest again."""
         self._kept.write(entries)
+
+    def hand_over(self, entries: Mapping[str, Any]) -> None:
+        """Write the entries that move the collection to another encoder; this object is for searches under way then."""
+        self._kept.hand_over(entries)
 
     # -------------------------------------------------------------------- in use
 
@@ -114,16 +118,6 @@ class Criteria:
             each.vector: self.projector.project(each.projection, embeddings) for each in versions if each.has_vector
         }
 
-    def is_outdated(self, name: str) -> bool:
-        """Whether the criteria that a criterion suppresses have changed since its named vector was built."""
-        return self._is_behind(self._lineage(name).current)
-
-    def _is_behind(self, version: StoredCriterion) -> bool:
-        try:
-            return context(version.criterion, self.manifest.definitions) != version.context
-        except CriterionError:  # one that it suppresses by name is gone: there is nothing to bring it up to date with
-            return False
-
     # ------------------------------------------------------------------- changes
 
     def define(self, criterion: Criterion) -> Criterion:
@@ -145,13 +139,13 @@ class Criteria:
             self._succeed(lineage, self._version(criterion))
 
     def _succeed(self, lineage: Lineage, version: StoredCriterion) -> None:
-        """A changed version takes the current one's place: at once, or where that is materialised once it is built."""
+        """A changed version takes the current one's place: at once, or where that is materialized once it is built."""
+        begun = [each.vector for each in lineage.versions if each.state is not CriterionState.DEFINED]
         if lineage.current.state is CriterionState.MATERIALIZED:
-            left = () if lineage.pending is None else (lineage.pending.vector,)
+            left = [] if lineage.pending is None else [lineage.pending.vector]
             changed = Lineage(lineage.current, version, (*lineage.retired, *left))
         else:
-            left = (lineage.current.vector,) if lineage.current.has_vector else ()
-            changed = Lineage(version, None, (*lineage.retired, *left))
+            changed = Lineage(version, None, (*lineage.retired, *begun))
         self._kept.keep(changed)
         self._remove_retired(changed)
 
@@ -208,7 +202,7 @@ class Criteria:
 
     def _may_follow(self, version: StoredCriterion) -> bool:
         """Whether others have changed, and there is no head, which stays with what it was trained on."""
-        return version.projection.head is None and self._is_behind(version)
+        return version.projection.head is None and is_outdated(version, self.manifest)
 
     def _begun(self, version: StoredCriterion) -> StoredCriterion:
         """The version, with a named vector to fill."""
@@ -306,6 +300,14 @@ class Criteria:
             self._kept.keep(replace(lineage, current=version))
         else:
             self._kept.keep(replace(lineage, pending=version))
+
+
+def is_outdated(version: StoredCriterion, manifest: Manifest) -> bool:
+    """Whether the criteria that a version suppresses have changed since it was defined."""
+    try:
+        return context(version.criterion, manifest.definitions) != version.context
+    except CriterionError:  # one that it suppresses by name is gone: there is nothing to bring it up to date with
+        return False
 
 
 def _each_version(lineage: Lineage, change: Callable[[Criterion], Criterion]) -> Lineage:

@@ -8,7 +8,7 @@ from typing import Any
 from qdrant_client import models
 
 from crl_qdrant.common.progress import Advance
-from crl_qdrant.criteria.manifest import Manifest, StoredCriterion
+from crl_qdrant.criteria.manifest import CriterionState, Manifest, StoredCriterion
 from crl_qdrant.projection.projector import Projector
 from crl_qdrant.stores import Store
 
@@ -18,7 +18,7 @@ __all__ = ["fill_vectors", "free_vector", "lacking", "next_vector"]
 def next_vector(name: str, manifest: Manifest) -> str:
     """The named vector of a criterion's next version: the current one's, where that was never made."""
     lineage = manifest.lineages.get(name)
-    if lineage is not None and not lineage.current.has_vector and not lineage.retired:
+    if lineage is not None and lineage.current.state is CriterionState.DEFINED and not lineage.retired:
         return lineage.current.vector
     used = [] if lineage is None else [*lineage.retired, *(version.vector for version in lineage.versions)]
     return free_vector(name, manifest.vectors_in_use(), used)

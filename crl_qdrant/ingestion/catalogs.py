@@ -18,17 +18,21 @@ GROUP: Final = "crl_qdrant.catalogs"
 
 @dataclass(frozen=True, slots=True)
 class CatalogOptions:
-    """What a user says of a catalogue.
+    """A user's options for reading a catalogue.
 
     Attributes:
-        images: the folder of the pictures.
+        images: the folder of the images.
         id_column: the column of the items' keys.
-        image_column: the column of the pictures' file names; None: the key with an image file's ending.
+        image_column: the column of the images' file names; None: the key with an image file's ending.
+        outside: allow images outside the folder, by "..", an absolute path or a symbolic link.
+        encoding: of a table's text, "cp1252" for one; None: UTF-8, or UTF-16 with its mark.
     """
 
     images: Path | None = None
     id_column: str | None = None
     image_column: str | None = None
+    outside: bool = False
+    encoding: str | None = None
 
 
 class CatalogReader(Protocol):
@@ -38,19 +42,19 @@ class CatalogReader(Protocol):
         """Whether the source, which exists, is of this reader's kind."""
 
     def read(self, source: Path, options: CatalogOptions) -> Iterable[Item]:
-        """The catalogue's items; with a length (`len`), progress can be shown.
+        """Return the catalogue's items; with a length (`len`), progress can be shown.
 
         Raises:
-            CatalogError: the source cannot be read, or lacks a column that was named.
+            CatalogError: if the source cannot be read, or lacks a column that was named.
         """
 
 
 def find_reader(source: Path) -> CatalogReader:
-    """The first installed reader that accepts the source.
+    """Find the first installed reader that accepts the source.
 
     Raises:
-        CatalogError: the source does not exist, or no reader accepts it; the message lists the readers.
-        MissingPackageError: no reader is installed.
+        CatalogError: if the source does not exist, or no reader accepts it; the message lists the readers.
+        MissingPackageError: if no reader is installed.
     """
     if not source.exists():
         raise CatalogError(f"there is no catalogue {source}")

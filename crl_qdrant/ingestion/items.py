@@ -1,4 +1,4 @@
-"""What is stored, and what became of it."""
+"""Items to store, and the report of what became of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TAGS_KEY: Final = "crl"
 
 SCORE: Final = "_score"
 PROBABILITY: Final = "_probability"
-"""What is added to the name of a tag, or of a label, for what stands beside it."""
+"""Endings of the payload keys beside a tag or a label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,11 @@ class Item:
 
     Attributes:
         id: an integer from 0 to 2⁶⁴-1, or a UUID.
-        image: path, bytes or PIL image; not looked at where an embedding is given.
+        image: path, bytes, open file or PIL image; ignored where an embedding is given.
         embedding: [d], any float type and length.
         payload: JSON values.
-        key: what the shop calls the item, for messages; None: the id.
+        key: the shop's name for the item, for messages and to find a point that an older version stored; None: the id.
+        error: found by a reader, an image outside its folder for one: the item is rejected with it.
     """
 
     id: Any
@@ -41,6 +42,7 @@ class Item:
     embedding: Any = None
     payload: Mapping[str, Any] | None = None
     key: str | None = None
+    error: CRLError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Rejected:
 
 @dataclass(slots=True)
 class Report:
-    """What became of the items.
+    """The outcome of `add` or `ingest`.
 
     Attributes:
         written: how many were written.

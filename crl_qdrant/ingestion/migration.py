@@ -88,13 +88,14 @@ class Migrator:
         self._criteria = criteria
         self._encoder = encoder
         self._images = ImageEmbedder(encoder, raw.dimension, purpose="migrate")
-        self._raw = self._named(raw)
+        self._wanted = raw
+        self._raw = self._named()
         self._image_of = image_of
         self._batch_size = batch_size
 
-    def _named(self, raw: RawVector) -> RawVector:
+    def _named(self) -> RawVector:
         """The raw vectors under the name that they have already, in an earlier run or before the last migration."""
-        manifest = self._criteria.manifest
+        raw, manifest = self._wanted, self._criteria.manifest
         known = [manifest.raw, *(each for each in (manifest.following, manifest.previous) if each is not None)]
         for each in known:
             if (each.encoder, each.dimension) == (raw.encoder, raw.dimension):
@@ -121,7 +122,7 @@ class Migrator:
         return replace(self._report(rejected), seconds=elapsed / max(len(records), 1) * left)
 
     def run(
-        self, *, skip: bool, lock: AbstractContextManager[Any], advance: Advance, use: Callable[[], None]
+        self, *, skip: bool, lock: AbstractContextManager[Any], advance: Advance, use: Callable[[Manifest], None]
     ) -> Migration:
         """Embed, build and change over; `lock` is held while something is written.
 
@@ -129,21 +130,18 @@ class Migrator:
             skip: change over although some points have no embedding; those are then found by no image.
             lock: keeps other writes of this process out.
             advance: moves the progress bar on.
-            use: called when the new embeddings are current, with the lock still held.
+            use: called with the manifest when the new embeddings are current, with the lock still held.
         """
         started = time.perf_counter()
-        manifest = self._criteria.manifest
-        if manifest.raw != self._raw:
-            if manifest.following is None:
-                self._criteria.write(replace(manifest, following=self._raw).to_entry())
-            self._store.create_vector(self._raw.vector, self._raw.dimension)
+        with lock:
+            manifest = self._begin()
         rejected = self._embed(lock, advance)
         if manifest.raw == self._raw:  # only points that came without an embedding were to be seen to
             with lock:
                 self._criteria.refresh()
                 now = self._criteria.manifest.lineages.values()
                 self._fill([each for lineage in now for each in lineage.versions if each.has_vector], advance)
-                use()
+                use(self._criteria.manifest)
             return replace(self._report(rejected), seconds=time.perf_counter() - started, done=True)
         with lock:
             # points that were added meanwhile
@@ -152,11 +150,30 @@ class Migrator:
             done = skip or not rejected
             if done:
                 self._criteria.refresh()
+                self._require_under_way(self._criteria.manifest)
                 lineages = self._following()
                 self._build(lineages, advance)
-                self._change_over()
-                use()
+                use(self._change_over())
         return replace(self._report(rejected), seconds=time.perf_counter() - started, done=done)
+
+    def _begin(self) -> Manifest:
+        """The manifest, which names the new raw vectors from now on."""
+        self._criteria.refresh()
+        self._raw = self._named()  # another thread or process may have begun or ended a migration
+        manifest = self._criteria.manifest
+        if manifest.raw != self._raw:
+            if manifest.following is None:
+                self._criteria.write(replace(manifest, following=self._raw).to_entry())
+            self._store.create_vector(self._raw.vector, self._raw.dimension)
+        return manifest
+
+    def _require_under_way(self, manifest: Manifest) -> None:
+        """Raises InputError where `drop_previous` gave the migration up meanwhile."""
+        if self._raw not in (manifest.raw, manifest.following):
+            raise InputError(
+                f"the migration to {self._raw.encoder!r} was given up meanwhile, by drop_previous(); "
+                "call migrate again to begin another"
+            )
 
     # ------------------------------------------------------------------ embedding
 
@@ -174,6 +191,7 @@ class Migrator:
         total, every = self._left(), list[Rejected]()
         for batch in self._missing(self._batch_size):
             with lock:
+                self._require_under_way(self._criteria.manifest)
                 # read under the lock: a point must not get the embedding of a picture it no longer has
                 ids, rows, rejected = self._embedded(self._store.retrieve(batch))
                 if ids:
@@ -245,7 +263,7 @@ class Migrator:
         raw, projector = self._raw.vector, self._criteria.projector
         fill_vectors(self._store, raw, versions, projector, batch_size=self._batch_size, advance=advance)
 
-    def _change_over(self) -> None:
+    def _change_over(self) -> Manifest:
         """One write of the manifest: the new raw vectors and criteria are current, the old ones are kept aside."""
         manifest = self._criteria.manifest
         old = [name for lineage in manifest.lineages.values() for name in lineage.retired]
@@ -257,7 +275,8 @@ class Migrator:
         entries = changed.to_entry()
         for name, lineage in manifest.following_lineages.items():
             entries |= {**lineage.to_entry(), **Lineage.removal(name, following=True)}
-        self._store.update_metadata(entries)
+        self._criteria.hand_over(entries)
+        return changed
 
     def _report(self, rejected: list[Rejected]) -> Migration:
         points = self._store.count()
@@ -268,9 +287,10 @@ class Migrator:
 
 def drop_previous(store: Store, criteria: Criteria) -> None:
     """Remove the embeddings and named vectors of before the last migration, or those of one that is not finished."""
+    criteria.refresh()
     manifest = criteria.manifest
     gone = [manifest.previous, manifest.following]
-    vectors = [*manifest.left, *(each.vector for each in gone if each is not None and each != manifest.raw)]
+    vectors = [*manifest.left, *(each.vector for each in gone if each is not None)]
     vectors += [lineage.current.vector for lineage in manifest.following_lineages.values()]
     entries: dict[str, Any] = {}
     for name in manifest.following_lineages:

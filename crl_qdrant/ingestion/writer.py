@@ -25,6 +25,7 @@ from crl_qdrant.criteria.manifest import RawVector
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CRLError, EncoderError, InputError
 from crl_qdrant.ingestion.items import Item, OnError, Rejected, Report, SOURCE_KEY
+from crl_qdrant.ingestion.keys import items_with_stored_ids
 from crl_qdrant.ingestion.pictures import ImageEmbedder
 from crl_qdrant.stores import Store
 
@@ -56,8 +57,8 @@ class Writer:
     """Writes items to a store with the raw vector and every given criterion's vector in one upsert.
 
     Args:
-        store: where to.
-        encoder: what embeds images.
+        store: where points are written.
+        encoder: embeds images.
         raw: the raw vectors' name and dimension.
         criterion_vectors: the other named vectors of points with these embeddings [B, d], unit rows.
         on_written: called after each batch with its ids and embeddings [B, d], unit rows.
@@ -96,17 +97,17 @@ class Writer:
         Args:
             items: any iterable, read as it is needed.
             batch_size: items in one upsert.
-            on_error: "skip" reports an item that cannot be stored and goes on; "raise" stops at the first one,
+            on_error: "skip" reports an item that cannot be stored and continues; "raise" stops at the first one,
                 after writing those before it.
             resume: leave out items that are stored already with the same content.
             advance: moves the progress bar on.
 
         Raises:
-            InputError: `on_error` or `batch_size` is out of range; with on_error="raise" the first item's own error.
-            StoreError: the store refused a batch; those before it are stored.
+            InputError: if `on_error` or `batch_size` is out of range; with on_error="raise" the first item's own error.
+            StoreError: if the store refuses a batch; those before it are stored.
         """
         if on_error not in ("skip", "raise"):
-            raise InputError(f'on_error is "skip" or "raise", got {on_error!r}')
+            raise InputError(f'`on_error` must be "skip" or "raise", got {on_error!r}')
         batch_size = whole_number("batch_size", batch_size, least=1)
         report = Report()
         seen: set[PointId] = set()
@@ -132,7 +133,9 @@ class Writer:
     ) -> list[tuple[Item, Future[_Outcome] | _Outcome]]:
         for item in batch:
             if not isinstance(item, Item):
-                raise InputError(f"ingest takes Item objects, got {type(item).__name__}")
+                raise InputError(f"`items` must be Item objects, got {type(item).__name__}")
+        if resume:
+            batch = items_with_stored_ids(self._store, batch)
         claims = [_claim(item, seen) for item in batch]
         stored = self._stored_digests(claims) if resume else None
         submitted: list[tuple[Item, Future[_Outcome] | _Outcome]] = []
@@ -157,6 +160,8 @@ class Writer:
     ) -> _Prepared | _Known:
         if isinstance(claim, InputError):
             raise claim
+        if item.error is not None:
+            raise item.error
         payload = checked_payload(item.payload)
         payload.pop(SOURCE_KEY, None)  # a payload that came out of a hit speaks of what was stored then
         embedding = None
@@ -235,7 +240,7 @@ class Writer:
 
 
 def _claim(item: Item, seen: set[PointId]) -> PointId | InputError:
-    """The item's id, unless it cannot be one or an earlier item has it: then the error that says so."""
+    """Return the item's id, or the error where it cannot be one or an earlier item has it."""
     if item.id is None:
         return InputError("it has no id; where it comes from a table, its key is empty")
     try:
@@ -259,7 +264,7 @@ def _digest(item: Item, payload: Payload, embedding: Float32Array | None) -> str
 
 
 def _one_ahead(prepared: Iterator[Any]) -> Iterator[Any]:
-    """The same batches, each asked for before the one in front of it is used: its threads are then at work."""
+    """Yield the batches, each requested before the previous one is used, so that its threads are already at work."""
     waiting: deque[Any] = deque()
     for batch in prepared:
         waiting.append(batch)

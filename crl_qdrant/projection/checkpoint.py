@@ -40,10 +40,12 @@ class Checkpoint:
             return None
         try:
             saved = torch.load(self._path, map_location=device, weights_only=True)
-        except Exception as error:  # torch raises what its file formats raise
+            training, state = saved["training"], saved["state"]
+        except Exception as error:  # torch raises what its file formats raise, and the file may hold anything
             raise StoreError(f"the checkpoint {self._path} cannot be read; delete it to start over: {error}") from error
-        state: dict[str, Any] | None = saved["state"] if saved.get("training") == self._training else None
-        return state
+        if not isinstance(training, str) or not isinstance(state, dict):
+            raise StoreError(f"the checkpoint {self._path} holds no state of a training; delete it to start over")
+        return state if training == self._training else None
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Save a state of tensors, numbers, texts, lists and dictionaries; the previous one stays until it is complete.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -219,10 +220,12 @@ class StoredProjection:
         offset = from_base64(entry["offset"], rows=1)[0]
         sharpen, blend, rest = (float(entry.get(name, 0.0)) for name in ("sharpen", "blend", "rest"))
         parts = offset.shape == matrix.shape[1:] == words.shape[1:], len(words) > 0, matrix.shape[1] > 0
-        if not all(parts) or not (0.0 <= blend <= 1.0 and 0.0 <= rest < 1.0):
+        if not all(parts) or not all(np.isfinite(each).all() for each in (matrix, offset, words)):
             raise ValueError(f"a projection's parts have the shapes {matrix.shape}, {offset.shape}, {words.shape}")
+        if not (0.0 <= blend <= 1.0 and 0.0 <= rest < 1.0 and 0.0 <= sharpen < math.inf):
+            raise ValueError(f"a projection has sharpen {sharpen}, blend {blend} and rest {rest}")
         mean = from_base64(entry["image_mean"], rows=1)[0] if rest else None
-        if mean is not None and len(mean) != dimension:
+        if mean is not None and (len(mean) != dimension or not np.isfinite(mean).all()):
             raise ValueError(f"the mean image of a projection has {len(mean)} dimensions, not {dimension}")
         made = cls(
             matrix,
@@ -237,5 +240,8 @@ class StoredProjection:
             form=int(entry.get("form", 1)),
         )
         if "compression" in entry:
-            made = replace(made, compression=from_base64(entry["compression"], rows=made.full_width))
+            compression = from_base64(entry["compression"], rows=made.full_width)
+            if not compression.shape[1] or not np.isfinite(compression).all():
+                raise ValueError(f"the compression of a projection has shape {compression.shape}, or NaN")
+            made = replace(made, compression=compression)
         return replace(made, head=StoredHead.from_entry(entry["head"], width=made.width)) if "head" in entry else made

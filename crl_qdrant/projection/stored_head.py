@@ -48,7 +48,16 @@ class StoredHead(NamedTuple):
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any], *, width: int) -> StoredHead:
-        """The head that `to_entry` wrote, of representations of this width."""
+        """The head that `to_entry` wrote, of representations of this width.
+
+        Raises:
+            ValueError: if its parts do not fit each other, or hold NaN or infinite values.
+        """
         (hidden_bias,), (out_bias,) = (from_base64(entry[name], rows=1) for name in ("hidden_bias", "out_bias"))
         hidden_weight = from_base64(entry["hidden"], rows=width)
-        return cls(hidden_weight, hidden_bias, from_base64(entry["out"], rows=len(hidden_bias)), out_bias)
+        out_weight = from_base64(entry["out"], rows=len(hidden_bias))
+        head = cls(hidden_weight, hidden_bias, out_weight, out_bias)
+        fits = hidden_weight.shape[1] == len(hidden_bias) > 0 and out_weight.shape[1] == len(out_bias) > 0
+        if not fits or not all(np.isfinite(each).all() for each in head):
+            raise ValueError(f"a head's parts have the shapes {', '.join(str(each.shape) for each in head)}")
+        return head

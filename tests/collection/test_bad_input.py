@@ -95,7 +95,7 @@ def test_bad_embeddings_are_reported_row_by_row(location: Any) -> None:
         ({"ids": [3, 4], "embeddings": np.ones((1, 4))}, "2 entries, got 1 rows"),
         ({"ids": [3], "embeddings": np.ones(4)}, r"two dimensions \[N, d\], got shape \[4\]"),
         ({"ids": [3], "embeddings": [["a", "b", "c", "d"]]}, "array of numbers"),
-        ({"ids": [3], "images": [picture("red")], "on_error": "ignore"}, 'on_error is "skip" or "raise"'),
+        ({"ids": [3], "images": [picture("red")], "on_error": "ignore"}, '`on_error` must be "skip" or "raise"'),
     ],
 )
 def test_a_call_that_cannot_be_right_stores_nothing(products: CRLCollection, arguments: dict, complaint: str) -> None:
@@ -160,7 +160,7 @@ def test_creating_needs_an_encoder_or_a_dimension(tmp_path: Path, encoder: Colou
         ({"dimension": 70_000}, "at most 65536"),
         ({"dimension": "512"}, "whole number"),
         ({"encoder": encoder, "dimension": 7}, "gives 4 dimensions, not 7"),
-        ({"dimension": 3, "location": ""}, "location is a directory"),
+        ({"dimension": 3, "location": ""}, "`location` must be a directory"),
     ):
         with pytest.raises(InputError, match=complaint):
             CRLCollection.create("products", **{"location": tmp_path, **arguments})
@@ -260,7 +260,7 @@ def test_one_odd_item_costs_no_other(products: CRLCollection, tmp_path: Path) ->
     (record,) = store_of(products).retrieve([17])
     assert record.payload is not None
     assert (record.payload["n"], record.payload["x"]) == (3, None)
-    with pytest.raises(InputError, match="takes Item objects, got dict"):
+    with pytest.raises(InputError, match="must be Item objects, got dict"):
         products.ingest([{"id": 1}])  # type: ignore[list-item]
 
 

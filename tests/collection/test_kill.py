@@ -93,6 +93,7 @@ def test_materialize(catalog: Path, number: int) -> None:
 SEED, KILLS = 11, 30
 
 
+@pytest.mark.slow
 def test_thirty_kills(tmp_path: Path) -> None:
     """Half of them at any moment, half between two writes of Edge that belong together."""
     data, log = tmp_path / "data", tmp_path / "log"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,7 @@ def test_writes_of_other_threads_wait_and_go_on(location: Any) -> None:
     assert products.count() == len(products.search(picture("blue"), limit=100)) == 90
 
 
+@pytest.mark.slow
 def test_killed_anywhere_it_goes_on(tmp_path: Any) -> None:
     possible = []
     for name, encoder in (("colours", ColourEncoder()), ("newer", Newer())):
@@ -236,6 +238,53 @@ def test_searches_in_other_threads_see_one_encoder_or_the_other(location: Any, t
         thread.join()
     assert wrong == []
     assert 0 in seen
+
+
+def test_changes_of_the_manifest_in_other_threads_are_all_kept(location: Any) -> None:
+    products = made(location, "products", ColourEncoder())
+    calls: list[Any] = [lambda name=f"c{n}": products.define(name, WORDS) for n in range(6)]
+    calls += [lambda: products.migrate(Newer(), image_of, batch_size=10), lambda: products.materialize("hue")]
+    calls += [lambda: products.rename_criterion("colour", "tint"), products.info]
+    with ThreadPoolExecutor(len(calls)) as pool:
+        for done in [pool.submit(call) for call in calls]:
+            done.result()
+    names = {"tint", "hue", *(f"c{n}" for n in range(6))}
+    assert set(products.criteria) == names
+    products.close()
+    with CRLCollection.open("products", location=location, encoder=Newer()) as again:
+        assert set(again.criteria) == names
+        assert again.search(picture("blue"), criterion="tint", strategy="named", limit=3)
+
+
+def test_a_migration_that_is_given_up_meanwhile_ends_with_an_error(location: Any) -> None:
+    products = made(location, "products", ColourEncoder())
+    before = answers(products)
+
+    def given_up(point: Any, payload: dict[str, Any]) -> Any:
+        if point == 25:
+            dropped = threading.Thread(target=products.drop_previous)  # waits for the batch to be written
+            dropped.start()
+        return image_of(point, payload)
+
+    with pytest.raises(InputError, match=r"the migration to 'newer' was given up meanwhile, by drop_previous\(\)"):
+        products.migrate(Newer(), given_up, batch_size=10)
+    assert answers(products) == before
+    assert set(products._store.vector_sizes()) == {"image", "crl_colour"}
+    products.close()
+    with CRLCollection.open("products", location=location, encoder=ColourEncoder()) as again:
+        assert answers(again) == before
+
+
+def test_two_migrations_at_once_are_refused(location: Any) -> None:
+    products = made(location, "products", ColourEncoder())
+
+    def image(point: Any, payload: dict[str, Any]) -> Any:
+        if point == 0:
+            with pytest.raises(InputError, match="another thread is migrating this collection"):
+                products.migrate(Newer(), image_of)
+        return image_of(point, payload)
+
+    assert products.migrate(Newer(), image).done
 
 
 def test_another_process_that_has_it_open_is_told() -> None:

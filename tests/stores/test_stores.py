@@ -295,7 +295,7 @@ def test_edge_metadata_survives_a_failed_write(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("location", ["", 7, None])
 def test_what_is_no_location(location: object) -> None:
-    with pytest.raises(InputError, match="location is a directory"):
+    with pytest.raises(InputError, match="`location` must be a directory"):
         open_store(location, "products")  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""A folder of images, with its subfolders: one item a picture."""
+"""A folder of images, with its subfolders: one item an image."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from crl_qdrant import CatalogError, CatalogOptions, CatalogReader, id_of_key, Item
-from crl_qdrant_catalogs.pictures import as_text, IMAGE_ENDINGS, is_file
+from crl_qdrant_catalogs.pictures import as_text, image_below, IMAGE_ENDINGS, is_file
 
 __all__ = ["FOLDER", "FolderReader"]
 
@@ -19,12 +19,12 @@ class FolderReader:
         return source.is_dir()
 
     def read(self, source: Path, options: CatalogOptions) -> list[Item]:
-        """The pictures in the order of their paths; a picture's key is its path below the folder, without ending.
+        """Return the images in the order of their paths; an image's key is its path below the folder, without ending.
 
         Raises:
-            CatalogError: an option that only tables have, or no picture in the folder.
+            CatalogError: if an option is one that only tables have, or the folder has no image.
         """
-        if options.id_column or options.image_column or options.images:
+        if options.id_column or options.image_column or options.images or options.encoding:
             raise CatalogError(f"{source} is a folder of images: it has no columns, and --images is for tables")
         paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS and is_file(path))
         if not paths:
@@ -33,10 +33,12 @@ class FolderReader:
         # a.jpg beside a.png: both keep their ending, or one would take the other's place
         times = Counter(name.with_suffix("") for name in names)
         keys = [as_text(name if times[name.with_suffix("")] > 1 else name.with_suffix("")) for name in names]
-        return [
-            Item(id=id_of_key(key), image=path, payload={"key": key, "image_path": as_text(name)}, key=key)
-            for key, path, name in zip(keys, paths, names, strict=True)
-        ]
+        items = []
+        for key, name in zip(keys, names, strict=True):
+            image, error = image_below(source, name, options)
+            payload = {"key": key, "image_path": as_text(name)}
+            items.append(Item(id=id_of_key(key), image=image, payload=payload, key=key, error=error))
+        return items
 
 
 FOLDER: CatalogReader = FolderReader()

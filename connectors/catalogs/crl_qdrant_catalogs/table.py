@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import csv
+import codecs
 import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
-from crl_qdrant import CatalogError, CatalogOptions, CatalogReader, id_of_key, Item
-from crl_qdrant_catalogs.pictures import as_text, IMAGE_ENDINGS, is_file
+from crl_qdrant import CatalogError, CatalogOptions, CatalogReader, CRLError, id_of_key, Item
+from crl_qdrant_catalogs.pictures import as_text, image_below, IMAGE_ENDINGS, is_file
 
 __all__ = ["TABLE", "TableReader"]
 
@@ -30,19 +31,20 @@ class TableReader:
         return source.is_file() and source.suffix.lower() in _ENDINGS
 
     def read(self, source: Path, options: CatalogOptions) -> Rows:
-        """The rows as items.
+        """Return the rows as items.
 
         Raises:
-            CatalogError: not a table, or without a column or folder that was named.
+            CatalogError: if it is not a table, or lacks a column or folder that was named.
         """
         if options.id_column is None:
             raise CatalogError(f"say which column of {source} is the items' key: --id-column NAME")
         if options.images is not None and not options.images.is_dir():
             raise CatalogError(f"there is no folder of images {options.images}")
+        text = _text(source, options.encoding)
         try:
             # as texts first: a number read as such loses its leading zeros, and with them what it is
-            table = pl.read_csv(source, separator=_separator(source), infer_schema=False)
-        except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
+            table = pl.read_csv(text.encode(), separator=_separator(source, text), infer_schema=False)
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise CatalogError(f"{source} cannot be read as a table: {_reason(error)}") from error
         for name in (options.id_column, options.image_column):
             if name is not None and name not in table.columns:
@@ -51,19 +53,34 @@ class TableReader:
         return Rows(table.with_columns(_typed(column) for column in table if column.name not in plain), options)
 
 
-def _separator(source: Path) -> str:
-    """What is between columns: in a .csv file a comma or, as spreadsheets write it in many countries, a semicolon."""
+def _text(source: Path, encoding: str | None) -> str:
+    """Return the file's text, its lines ended by a line feed."""
+    try:
+        content = source.read_bytes()
+        marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = content.decode(encoding or ("utf-16" if marked else "utf-8-sig"))
+    except LookupError as error:
+        raise CatalogError(f"there is no encoding {encoding!r}; cp1252 and latin-1 are two") from error
+    except UnicodeDecodeError as error:
+        advice = "say which it has: --encoding cp1252 for one" if encoding is None else "say another one"
+        raise CatalogError(
+            f"{source} cannot be read as a table: it is not in {encoding or 'UTF-8'}; save it as CSV UTF-8, or {advice}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise CatalogError(f"{source} cannot be read: {error}") from error
+    return text if "\n" in text else text.replace("\r", "\n")  # old spreadsheets end lines by a carriage return
+
+
+def _separator(source: Path, text: str) -> str:
+    """Return what separates columns: in a .csv file a comma or, as many countries' spreadsheets write, a semicolon."""
     if source.suffix.lower() == ".tsv":
         return "\t"
-    with source.open("rb") as file:
-        header = file.readline().decode("utf-8", "replace")
-    return max(",;", key=lambda each: len(next(csv.reader([header], delimiter=each), [])))
+    header = re.sub(r'"[^"]*"', "", text.partition("\n")[0])
+    return ";" if header.count(";") > header.count(",") else ","
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     text = str(error)
-    if "invalid utf-8" in text:
-        return "it is not in UTF-8; save it as CSV UTF-8"
     if "truncate_ragged_lines" in text:
         return "a row has more values than the header has columns; a value with the separator in it goes in quotes"
     return text
@@ -86,13 +103,14 @@ class Rows:
         for number, row in enumerate(self._table.iter_rows(named=True), start=1):
             key = row[self._options.id_column or ""]
             key = None if key is None else key.strip() or None
-            name = self._picture(key, row)
+            name = self._image_name(key, row)
             payload = {column: value for column, value in row.items() if value is not None}
             image: str | Path | None = None
+            error: CRLError | None = None
             if isinstance(name, str):
                 image = name
             elif name is not None:
-                image = self._folder / name
+                image, error = image_below(self._folder, name, self._options)
                 payload["image_path"] = as_text(name)  # below the folder of images, wherever that is
             # a row without a key has no id, which is reported as such
             yield Item(
@@ -100,25 +118,28 @@ class Rows:
                 image=image,
                 payload=payload,
                 key=f"row {number}" if key is None else key,
+                error=error,
             )
 
     @property
     def _folder(self) -> Path:
         return self._options.images or Path()
 
-    def _picture(self, key: str | None, row: dict[str, Any]) -> Path | str | None:
-        """The picture's path below the folder of images; a URL stays one, to be refused as such."""
+    def _image_name(self, key: str | None, row: dict[str, Any]) -> Path | str | None:
+        """Return the image's path below the folder; a URL stays one, to be refused as such."""
         if self._options.image_column is not None:
             name = (row[self._options.image_column] or "").strip()
             return (name if _URL.match(name) else Path(name)) if name else None
         if self._options.images is None or key is None:
             return None
-        candidates = [Path(f"{key}{each}") for ending in IMAGE_ENDINGS for each in (ending, ending.upper())]
+        forms = dict.fromkeys([key, unicodedata.normalize("NFC", key), unicodedata.normalize("NFD", key)])
+        endings = [each for ending in IMAGE_ENDINGS for each in (ending, ending.upper())]
+        candidates = [Path(f"{form}{ending}") for form in forms for ending in endings]
         return next((name for name in candidates if is_file(self._folder / name)), candidates[0])
 
 
 def _typed(column: pl.Series) -> pl.Series:
-    """The column as numbers or truths where every one of its values reads as one and reads back the same."""
+    """Return the column as numbers or truths where every one of its values reads as one and reads back the same."""
     values = column.drop_nulls()
     if values.is_empty():
         return column

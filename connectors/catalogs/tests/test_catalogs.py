@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 import uuid
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from crl_qdrant import CatalogError, CatalogOptions, id_of_key, MissingPackageError
+from crl_qdrant import CatalogError, CatalogOptions, CRLCollection, id_of_key, MissingPackageError
 from crl_qdrant.ingestion.catalogs import find_reader
 from crl_qdrant_catalogs.folder import FOLDER
 from crl_qdrant_catalogs.table import TABLE
@@ -163,3 +168,80 @@ def test_blanks_capitals_and_quoted_headers(tmp_path: Path) -> None:
     assert (first.image, second.id) == (tmp_path / "3.JPG", None)
     named = CatalogOptions(images=tmp_path, id_column="id", image_column="file")
     assert next(iter(TABLE.read(source, named))).image == tmp_path / "3.JPG"
+
+
+def test_images_outside_the_folder_are_rejected_unless_allowed(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    secret = tmp_path / "secret.png"
+    for path in (secret, folder / "1.png"):
+        Image.new("RGB", (2, 2)).save(path)
+    (folder / "link.png").symlink_to(secret)
+    rows = f"id,file\n1,1.png\n2,../secret.png\n3,{secret}\n4,link.png\n5,../../../../../../etc/passwd\n"
+    options = CatalogOptions(images=folder, id_column="id", image_column="file")
+    items = list(TABLE.read(table(tmp_path, rows), options))
+    assert [item.image for item in items] == [folder / "1.png", None, None, None, None]
+    assert all("is outside the folder" in str(item.error) for item in items[1:])
+    with CRLCollection.create("products", location=":memory:", encoder=Grey()) as products:
+        report = products.ingest(items)
+        assert (report.written, [each.key for each in report.rejected]) == (1, ["2", "3", "4", "5"])
+        allowed = list(TABLE.read(table(tmp_path, rows), replace(options, outside=True)))
+        assert products.ingest(allowed[:4]).written == 3
+    by_key = TABLE.read(table(tmp_path, "id\n../secret\n"), CatalogOptions(images=folder, id_column="id"))
+    assert "is outside the folder" in str(next(iter(by_key)).error)
+    first, link = FOLDER.read(folder, CatalogOptions())
+    assert (first.error, link.image) == (None, None)
+    assert FOLDER.read(folder, CatalogOptions(outside=True))[1].image == folder / "link.png"
+
+
+class Grey:
+    name = "grey"
+    dimension = 2
+
+    def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        return np.ones((len(images), 2))
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        return np.ones((len(texts), 2))
+
+
+def test_line_ends_marks_and_encodings(tmp_path: Path) -> None:
+    text = "id,name\n1,Röcke\n2,b\n"
+    right = [{"id": "1", "name": "Röcke"}, {"id": "2", "name": "b"}]
+    source = tmp_path / "catalog.csv"
+    for content in (text.replace("\n", "\r"), text.replace("\n", "\r\n"), "\ufeff" + text):
+        source.write_bytes(content.encode())
+        assert [item.payload for item in TABLE.read(source, CatalogOptions(id_column="id"))] == right
+    source.write_bytes(text.encode("utf-16"))
+    assert [item.payload for item in TABLE.read(source, CatalogOptions(id_column="id"))] == right
+    source.write_bytes(text.encode("cp1252"))
+    given = CatalogOptions(id_column="id", encoding="cp1252")
+    assert [item.payload for item in TABLE.read(source, given)] == right
+    with pytest.raises(CatalogError, match="--encoding cp1252"):
+        TABLE.read(source, CatalogOptions(id_column="id"))
+    for wrong, complaint in (
+        ("klingon", "no encoding 'klingon'"),
+        ("ascii", "say another one"),
+        ("zip", "no encoding"),
+    ):
+        with pytest.raises(CatalogError, match=complaint):
+            TABLE.read(source, CatalogOptions(id_column="id", encoding=wrong))
+
+
+def test_a_header_of_any_length(tmp_path: Path) -> None:
+    long = "x" * 131_073
+    (item,) = TABLE.read(table(tmp_path, f'id;"{long}"\n1;a\n'), CatalogOptions(id_column="id"))
+    assert item.payload == {"id": "1", long: "a"}
+
+
+def test_a_name_finds_its_file_in_either_unicode_form(tmp_path: Path) -> None:
+    composed, apart = (unicodedata.normalize(form, "Röcke") for form in ("NFC", "NFD"))
+    for stored, written in ((composed, apart), (apart, composed)):
+        folder = tmp_path / str(len(stored))
+        folder.mkdir()
+        (folder / f"{stored}.png").touch()
+        source = table(folder, f"id,file\n{written},{written}.png\n")
+        by_key = next(iter(TABLE.read(source, CatalogOptions(images=folder, id_column="id"))))
+        named = next(iter(TABLE.read(source, CatalogOptions(images=folder, id_column="id", image_column="file"))))
+        assert by_key.image == named.image == folder / f"{stored}.png"
+        assert by_key.id == id_of_key(composed)

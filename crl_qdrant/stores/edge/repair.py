@@ -6,6 +6,9 @@ disagree, and Edge, which compares them before it plays its log again, refuses t
 
 `edge_config.json` is right: no row of a vector is acknowledged before its name is in there, and none is wanted any
 more when its name is taken out. So the segments are made to agree with it, and the log then finishes the change.
+
+But a criterion's vector that a segment lacks is removed everywhere: either it was being dropped, or its rows in that
+segment are lost. The criterion is then searched by the scan until it is materialized again.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -25,8 +28,9 @@ from crl_qdrant.stores.json_file import read_json, write_json
 
 __all__ = ["load_shard"]
 
-_CRITERIA: Final = "crl_"  # what the names of criteria's vectors begin with; the others hold raw embeddings
-_ADVICE: Final = "restore the directory from a copy, or make the collection again and add the images anew"
+_CRITERIA: Final = "crl_"  # the names of criteria's vectors begin with it; the others hold raw embeddings
+_CONFIG: Final = "edge_config.json"
+_ADVICE: Final = "restore the directory from a copy, or make the collection again and add its images"
 
 
 def load_shard(shard: Path) -> edge.EdgeShard:
@@ -52,13 +56,18 @@ def load_shard(shard: Path) -> edge.EdgeShard:
 
 
 def _mended(shard: Path) -> bool:
-    """Whether there was something to mend; then it is done."""
+    """Mend what an interrupted change of the vectors left; whether there was anything."""
     with _locked(shard / "wal"):
         try:
-            wanted = read_json(shard / "edge_config.json")["vectors"]
+            config = read_json(shard / _CONFIG)
+            wanted = config["vectors"]
             # a directory is a segment once it has its version
             paths = [path.with_name("segment.json") for path in sorted(shard.glob("segments/*/version.info"))]
-            odd = {path: names for path in paths if (names := _at_odds(read_json(path), wanted))}
+            segments = {path: read_json(path) for path in paths}
+            lost = {name for name in wanted if name.startswith(_CRITERIA) and _is_lacking(name, segments.values())}
+            for name in lost:
+                del wanted[name]
+            odd = {path: names for path, segment in segments.items() if (names := _at_odds(segment, wanted))}
         except (AttributeError, KeyError, OSError, TypeError, ValueError):
             return False  # unreadable, and Edge has said what is wrong with it
         for path, names in odd.items():
@@ -70,7 +79,14 @@ def _mended(shard: Path) -> bool:
                 )
         for path, names in odd.items():
             _make_agree(path, names, wanted)
-        return bool(odd)
+        if lost:
+            write_json(shard / _CONFIG, config)
+        return bool(odd or lost)
+
+
+def _is_lacking(name: str, segments: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a segment lacks a vector."""
+    return any(name not in segment["config"]["vector_data"] for segment in segments)
 
 
 def _at_odds(segment: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

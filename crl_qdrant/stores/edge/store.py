@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import struct
+import sys
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,41 +18,46 @@ from qdrant_client import models
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.points import Payload, PointId
 from crl_qdrant.errors import ExistsError, NotFoundError, StoreError
+from crl_qdrant.stores.edge.disk import bytes_of, bytes_on_disk, require_space
+from crl_qdrant.stores.edge.draft import make_draft, remove_drafts_of
 from crl_qdrant.stores.edge.errors import raise_translated, translated
 from crl_qdrant.stores.edge.filter import edge_filter
 from crl_qdrant.stores.edge.lock import DirectoryLock
 from crl_qdrant.stores.edge.optimize import optimize_shard
 from crl_qdrant.stores.edge.repair import load_shard
 from crl_qdrant.stores.edge.request import edge_params, nearest, prefetch
-from crl_qdrant.stores.json_file import read_json, write_json
+from crl_qdrant.stores.json_file import read_json, remove_drafts, write_json
 from crl_qdrant.stores.store import Record, Scored, selector, VectorQuery, WithPayload
 
 __all__ = ["EdgeStore"]
 
 _SHARD: Final = "shard"
 _METADATA: Final = "metadata.json"
+_LOG_BYTES: Final = 64 << 20  # 64 MiB
 
 
 class EdgeStore:
     """One directory: the shard and, beside it, the collection's metadata as a JSON file (Edge keeps none).
 
-    Use `create` or `open`; one process at a time can hold a directory.
+    Use `create` or `open`; one process at a time can have a directory open.
     """
 
     def __init__(self, directory: Path, hold: DirectoryLock, shard: edge.EdgeShard, metadata: dict[str, Any]) -> None:
         self._directory = directory
         self._hold = hold
         self._shard = shard
-        self._lock = threading.Lock()  # held while the shard is another process's; its calls do not overlap anyway
+        self._lock = threading.Lock()  # taken while another process has the shard; Edge's calls do not overlap anyway
+        self._metadata_lock = threading.Lock()
         self._metadata = metadata
+        self._unsaved = 0  # bytes written since the log was last cut
 
     @classmethod
     def create(cls, directory: Path, vectors: Mapping[str, int], metadata: Mapping[str, Any]) -> EdgeStore:
         """A new collection with these named vectors (name -> dimension), compared by cosine.
 
         Raises:
-            ExistsError: the directory is there already.
-            StoreError: it cannot be written.
+            ExistsError: if the directory is there already.
+            StoreError: if it cannot be written.
         """
         config = edge.EdgeConfig(
             vectors={
@@ -62,16 +68,26 @@ class EdgeStore:
             if directory.exists():
                 raise ExistsError(f"{directory} exists already; open it, or choose another name or location")
             directory.parent.mkdir(parents=True, exist_ok=True)
+            require_space(directory.parent)
+            remove_drafts_of(directory)
             # made complete under another name, then renamed: a killed process leaves no half collection behind
-            draft = directory.with_name(f".{directory.name}-{uuid.uuid4().hex[:8]}")
-            draft.mkdir()
+            draft, hold = make_draft(directory)
             try:
                 edge.EdgeShard.create(str(draft / _SHARD), config).close()
                 write_json(draft / _METADATA, metadata)
-                draft.rename(directory)
+                if sys.platform == "win32":  # where a directory with open files cannot be renamed
+                    hold.release()
+                try:
+                    draft.rename(directory)
+                except OSError as error:
+                    if directory.exists():
+                        raise ExistsError(f"{directory} was just created by somebody else; open it") from error
+                    raise
             except BaseException:
                 shutil.rmtree(draft, ignore_errors=True)
                 raise
+            finally:
+                hold.release()
         return cls.open(directory)
 
     @classmethod
@@ -79,11 +95,12 @@ class EdgeStore:
         """The collection in a directory.
 
         Raises:
-            NotFoundError: there is none; the message lists its neighbours.
-            LockedError: another process, or another object of this one, has it open.
-            StoreError: it cannot be read.
+            NotFoundError: if there is none; the message lists its neighbours.
+            LockedError: if another process, or another object of this one, has it open.
+            StoreError: if it cannot be read.
         """
         with translated(f"opening {directory}"):
+            remove_drafts_of(directory)
             there = (directory / _METADATA).is_file()
             names = (path.parent.name for path in directory.parent.glob(f"*/{_METADATA}"))
             others = sorted(name for name in names if not name.startswith("."))
@@ -95,6 +112,7 @@ class EdgeStore:
         with translated(f"opening {directory}"):
             hold = DirectoryLock(directory)
             try:
+                remove_drafts(directory / _METADATA)
                 metadata = read_json(directory / _METADATA)
                 if not isinstance(metadata, dict):
                     raise StoreError(
@@ -114,17 +132,19 @@ class EdgeStore:
         return dict(self._metadata)
 
     def update_metadata(self, entries: Mapping[str, Any]) -> None:
-        merged = {key: value for key, value in (self._metadata | dict(entries)).items() if value is not None}
-        self._checkpoint()  # metadata that call a named vector complete must not be ahead of it
-        with translated("writing the collection's metadata"):
-            write_json(self._directory / _METADATA, merged)
-        self._metadata = merged
+        with self._metadata_lock:
+            merged = {key: value for key, value in (self._metadata | dict(entries)).items() if value is not None}
+            self._checkpoint()  # metadata that call a named vector complete must not be ahead of it
+            with translated("writing the collection's metadata"):
+                write_json(self._directory / _METADATA, merged)
+            self._metadata = merged
 
     def vector_sizes(self) -> dict[str, int]:
         # Edge has no call for this; it keeps its own record up to date with every change
         with self._lock, translated("reading the collection's configuration"):
+            self._hold.require()
             config = read_json(self._directory / _SHARD / "edge_config.json")
-        return {name: int(parameters["size"]) for name, parameters in config["vectors"].items()}
+            return {name: int(parameters["size"]) for name, parameters in config["vectors"].items()}
 
     def create_vector(self, name: str, size: int) -> None:
         self._change_vectors(
@@ -142,20 +162,25 @@ class EdgeStore:
             edge.Point(point_id, {name: rows[index].tolist() for name, rows in vectors.items()}, payloads[index])
             for index, point_id in enumerate(ids)
         ]
-        self._update("writing points", edge.UpdateOperation.upsert_points(points))
+        size = bytes_of(vectors, payloads)
+        self._update("writing points", edge.UpdateOperation.upsert_points(points), size)
 
     def update_vectors(self, ids: Sequence[PointId], vectors: Mapping[str, Float32Array]) -> None:
         points = [
             edge.PointVectors(point_id, {name: rows[index].tolist() for name, rows in vectors.items()})
             for index, point_id in enumerate(ids)
         ]
-        self._update(f"writing the named vectors {', '.join(vectors)}", edge.UpdateOperation.update_vectors(points))
+        action = f"writing the named vectors {', '.join(vectors)}"
+        self._update(action, edge.UpdateOperation.update_vectors(points), bytes_of(vectors))
 
     def set_payload(self, ids: Sequence[PointId], payloads: Sequence[Payload], *, key: str | None) -> None:
         # an operation has one payload for all its points, and Edge takes one operation at a time
         with self._lock, translated(f"writing the payload's {key or 'fields'}"):
+            size = bytes_of({}, payloads)
+            self._require(size)
             for point_id, payload in zip(ids, payloads, strict=True):
                 self._shard.update(edge.UpdateOperation.set_payload([point_id], payload, key=key))
+            self._written(size)
 
     def delete(self, ids: Sequence[PointId]) -> None:
         self._update("deleting points", edge.UpdateOperation.delete_points(list(ids)))
@@ -214,6 +239,7 @@ class EdgeStore:
     def optimize(self) -> None:
         path = self._directory / _SHARD
         with self._lock, translated("building the index"):
+            self._require(bytes_on_disk(path / "segments"))
             self._shard.flush()  # which a closed one refuses
             self._shard.close()
             try:
@@ -226,9 +252,22 @@ class EdgeStore:
             self._shard.close()
             self._hold.release()
 
-    def _update(self, action: str, operation: edge.UpdateOperation) -> None:
+    def _update(self, action: str, operation: edge.UpdateOperation, size: int = 0) -> None:
         with self._lock, translated(action):
+            self._require(size)
             self._shard.update(operation)
+            self._written(size)
+
+    def _require(self, size: int) -> None:
+        self._hold.require()
+        require_space(self._directory, size)
+
+    def _written(self, size: int) -> None:
+        """Bound the log: Edge removes from it only at a flush, and keeps one or two files of 32 MiB even then."""
+        self._unsaved += size
+        if self._unsaved > _LOG_BYTES:
+            self._shard.flush()
+            self._unsaved = 0
 
     def _change_vectors(self, action: str, operation: edge.UpdateOperation) -> None:
         # points that were written before, with other vectors, would not fit these ones: they must not be replayed
@@ -245,6 +284,7 @@ class EdgeStore:
         self._update("writing to disk", edge.UpdateOperation.delete_points([]))
         with self._lock, translated("writing to disk"):
             self._shard.flush()
+            self._unsaved = 0
 
     def _pages(
         self, conditions: edge.Filter | None, size: int, *, with_vector: bool | list[str]
