@@ -57,6 +57,8 @@ def migrate(
         rejected_ones = [{"id": each.id, "reason": str(each.error)} for each in found.rejected]
         print_json(asdict(found) | {"rejected": rejected_ones})
         return
+    for remark in found.remarks:
+        say(remark)
     size = f"{found.bytes / 1e6:,.1f} MB of vectors"
     if dry_run:
         say(f"{found.left} of {found.points} points to embed, about {found.seconds:,.0f} s, and {size}")

@@ -266,7 +266,12 @@ class Criteria:
     # ------------------------------------------------------------------- details
 
     def _version(self, criterion: Criterion) -> StoredCriterion:
-        return new_version(criterion, self.manifest, self._encoder, self._store)
+        made = new_version(criterion, self.manifest, self._encoder, self._store)
+        lineage = self.manifest.lineages.get(criterion.name)
+        known = [] if lineage is None else [each for each in lineage.versions if each.criterion.same_words(criterion)]
+        # a criterion that comes out of the collection has embeddings too, and may have others' than its own
+        brought = known[0].brought if known else criterion.embeddings is not None
+        return replace(made, brought=brought)
 
     def _update_dependents(self, changed: str) -> None:
         """Criteria that suppress the changed one and have no named vector follow at once; others when materialised."""
