@@ -15,7 +15,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="crl-qdrant",
-    help="Conditional visual search for Qdrant: alike in one respect, not overall.",
+    help="Conditional visual search for Qdrant: find what is alike in one respect, such as fabric.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: rich's boxes leave half of 80 columns to the text
     pretty_exceptions_enable=False,
@@ -46,10 +46,10 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", envvar="CRL_DEBUG", help="Print where in the program an error was raised.")
-    ] = False,  # `main` reads it: it also holds for errors before this is called
+        bool, typer.Option("--debug", envvar="CRL_DEBUG", help="Print the traceback of an error.")
+    ] = False,  # read by `main`, for errors before this is called
 ) -> None:
-    """Conditional visual search for Qdrant: alike in one respect, not overall."""
+    """Conditional visual search for Qdrant: find what is alike in one respect, such as fabric."""

@@ -1,4 +1,4 @@
-"""`crl-qdrant criteria …` and `crl-qdrant materialize`: the criteria of a collection."""
+"""`crl-qdrant criteria …` and `crl-qdrant materialize`: manage the criteria of a collection."""
 
 from __future__ import annotations
 
@@ -24,43 +24,47 @@ from crl_qdrant.projection.options import check_names, PRESETS
 
 __all__ = ["app", "materialize"]
 
-app = typer.Typer(help="Define criteria, look into them, tag items by them, compare options.", no_args_is_help=True)
+app = typer.Typer(help="Define, inspect and compare criteria; tag items by them.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="The criterion's name.")]
+Name = Annotated[str, typer.Argument(help="Name of the criterion.")]
 
 
 @app.command("add")
 def add(
     name: Name,
-    words: Annotated[list[str] | None, typer.Argument(help="Its words; none: a packaged list.")] = None,
-    words_file: Annotated[Path | None, typer.Option(help="A text file with one word or phrase on each line.")] = None,
-    ask: Annotated[bool, typer.Option("--ask", help="Ask a language model for the words.")] = False,
-    domain: Annotated[str | None, typer.Option(help="What the objects are, for the language model.")] = None,
-    n_words: Annotated[int | None, typer.Option(help="How many words of a list or language model.")] = None,
-    prompt: Annotated[
-        list[str] | None, typer.Option(help="The sentence a word is embedded in, {} for the word; may be repeated.")
+    words: Annotated[
+        list[str] | None, typer.Argument(help="Its words. Without any: those it has, or a packaged list.")
     ] = None,
-    preset: Annotated[str | None, typer.Option(help=f"How words become a projection: {', '.join(PRESETS)}.")] = None,
+    words_file: Annotated[Path | None, typer.Option(help="A text file with one word or phrase on each line.")] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Ask a language model for the words (needs ANTHROPIC_API_KEY).")
+    ] = False,
+    domain: Annotated[str | None, typer.Option(help="Kind of objects, such as shoes, for the language model.")] = None,
+    n_words: Annotated[int | None, typer.Option(help="How many words to take from a list or language model.")] = None,
+    prompt: Annotated[
+        list[str] | None, typer.Option(help="Sentence to embed a word in, with {} for the word. Repeat for several.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help=f"Options to start from: {', '.join(PRESETS)}.")] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", "-o", help="One option, as in sharpen=0.5 or suppress=fabric,cut; may be repeated."),
+        typer.Option(
+            "--option",
+            "-o",
+            metavar="NAME=VALUE",
+            help="One option, such as sharpen=0.5 or suppress=fabric,cut. Repeat for several.",
+        ),
     ] = None,
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
 ) -> None:
-    """Define a criterion, or define it otherwise. A materialised one changes over with the next materialize."""
-    given = list(words or [])
-    if words_file is not None:
-        try:
-            lines = words_file.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise CriterionError(f"{words_file} cannot be read: {error}") from error
-        if not any(line.strip() for line in lines):
-            raise CriterionError(f"{words_file} holds no words; write one on each line, or leave --words-file out")
-        given += [line.strip() for line in lines if line.strip()]
+    """Define a criterion by words, or change it.
+
+    Changing a materialized criterion does not affect searches until materialize runs.
+    """
+    given = [*(words or []), *(() if words_file is None else _read_words(words_file))]
     if ask and given:
-        raise CriterionError("give words, or --ask for them, not both")
+        raise CriterionError("give either words or --ask, not both")
     with open_collection(collection, location, device) as products:
         keeps_words = name in products.criteria and not given and not ask
         kept = products.define(
@@ -75,22 +79,34 @@ def add(
         )
         say(f"criterion {name}: {len(kept.words)} words")
         if keeps_words and (n_words is not None or domain is not None):
-            warn("these are the words it had; give others, --ask for some, or drop the criterion first")
+            warn("the criterion keeps its words; give others, use --ask, or drop the criterion first")
         say_if_pending(products, name, location)
 
 
+def _read_words(path: Path) -> list[str]:
+    """Read a text file with one word on each line."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CriterionError(f"{path} cannot be read: {error}") from error
+    words = [line.strip() for line in lines if line.strip()]
+    if not words:
+        raise CriterionError(f"{path} has no words; write one on each line, or leave --words-file out")
+    return words
+
+
 def _ask_model(name: str, *, n_words: int | None = None, domain: str | None = None) -> list[str]:
-    """The words of a language model, which is made only when everything else is in order."""
+    """Ask a language model, which is made only when everything else is in order."""
     from crl_qdrant import LanguageModel
 
     return LanguageModel()(name, n_words=n_words, domain=domain)
 
 
 def _option(text: str) -> tuple[str, Any]:
-    """The name and value in "sharpen=0.5": the value as JSON where it is, else a text."""
+    """Split "sharpen=0.5" into name and value: the value as JSON where it is that, else a text."""
     name, found, value = text.partition("=")
     if not found:
-        raise CriterionError(f"an option is name=value, got {text!r}")
+        raise CriterionError(f"--option must be NAME=VALUE, got {text!r}")
     check_names([name])
     try:
         return name, json.loads(value)
@@ -115,7 +131,7 @@ def list_criteria(location: Location = "./data", collection: Collection = "produ
 
 @app.command("packaged")
 def packaged() -> None:
-    """List the names that words are packaged for."""
+    """List the criteria whose words come with this package."""
     from crl_qdrant import packaged_names
 
     for name in packaged_names():
@@ -126,7 +142,7 @@ def packaged() -> None:
 def show(
     name: Name, location: Location = "./data", collection: Collection = "products", as_json: AsJson = False
 ) -> None:
-    """Show one criterion's words and prompt."""
+    """Show the words, prompts and options of a criterion."""
     with open_collection(collection, location) as products:
         criterion = products.criterion(name)
     if as_json:
@@ -141,11 +157,11 @@ def show(
 @app.command("rename")
 def rename(
     name: Name,
-    new_name: Annotated[str, typer.Argument(help="Its new name.")],
+    new_name: Annotated[str, typer.Argument(help="The new name.")],
     location: Location = "./data",
     collection: Collection = "products",
 ) -> None:
-    """Give a criterion another name."""
+    """Rename a criterion; nothing is written to the points."""
     with open_collection(collection, location) as products:
         products.rename_criterion(name, new_name)
     say(f"criterion {name} is now {new_name}")
@@ -153,20 +169,23 @@ def rename(
 
 @app.command("drop")
 def drop(name: Name, location: Location = "./data", collection: Collection = "products") -> None:
-    """Forget a criterion and remove its named vector."""
+    """Remove a criterion and its named vector."""
     with open_collection(collection, location) as products:
         products.drop_criterion(name)
     say(f"criterion {name} dropped")
 
 
 def materialize(
-    names: Annotated[list[str], typer.Argument(help="The criteria, written in one pass.")],
+    names: Annotated[list[str], typer.Argument(help="Names of criteria, written in one pass.")],
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Write criteria's named vectors, for fast search. Stopped at any time and run again, it goes on where it was."""
+    """Write the named vectors of criteria, for fast search.
+
+    An interrupted run resumes. Running it again also fills points that another program wrote.
+    """
     with open_collection(collection, location, device) as products:
         written = products.materialize(*names)
         products.optimize()

@@ -1,4 +1,4 @@
-"""`crl-qdrant delete`: items out of a collection."""
+"""`crl-qdrant delete`: removes items from a collection."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["delete"]
 
 
 def delete(
-    keys: Annotated[list[str], typer.Argument(help="The items' ids or keys.")],
+    keys: Annotated[list[str], typer.Argument(help="Ids or keys of the items.")],
     location: Location = "./data",
     collection: Collection = "products",
     as_json: AsJson = False,
 ) -> None:
-    """Remove items; those that are not there are no error."""
+    """Remove items by their ids or keys. Keys that are not stored are no error."""
     with open_collection(collection, location) as products:
         before = products.count()
         products.delete(products.ids_of_keys(keys))

@@ -19,7 +19,10 @@ def demo(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Render a catalogue, search it by criterion, and write a page that shows the difference."""
+    """Render a catalogue and compare plain search with criteria.
+
+    The page it writes shows both, image by image.
+    """
     from crl_qdrant.demo.run import run_demo
 
     result = run_demo(out, number=products, device=device)

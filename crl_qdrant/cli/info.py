@@ -1,4 +1,4 @@
-"""`crl-qdrant info`: what a collection holds."""
+"""`crl-qdrant info`: shows what a collection holds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["info"]
 
 
 def info(location: Location = "./data", collection: Collection = "products", as_json: AsJson = False) -> None:
-    """Show a collection's size, encoder and criteria."""
+    """Show the size, encoder and criteria of a collection."""
     with open_collection(collection, location) as products:
         content = products.info()
     if as_json:

@@ -39,8 +39,8 @@ def program() -> None:
 def main() -> None:
     """Run the command line of this process, and raise SystemExit with its exit status.
 
-    The status is 0, 1 for an error, 2 for a command line that cannot be read, 70 for a fault of this program, 130
-    after Ctrl-C, and 141 where nobody reads the output any more.
+    The status is 0 for success, 1 for an error, and 2 for a command line that cannot be read. It is 70 for a fault of
+    this program, 130 after Ctrl-C, and 141 where nobody reads the output any more.
     """
     sys.exit(_run(sys.argv[1:]))
 

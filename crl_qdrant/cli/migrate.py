@@ -1,4 +1,4 @@
-"""`crl-qdrant migrate`: a collection to another encoder."""
+"""`crl-qdrant migrate`: embeds a collection again with another encoder."""
 
 from __future__ import annotations
 
@@ -19,20 +19,25 @@ __all__ = ["migrate"]
 
 
 def migrate(
-    encoder: Annotated[str, typer.Argument(help='The new encoder, as in "open_clip:<model>/<tag>".')],
-    images: Annotated[Path, typer.Option(help="The folder of the pictures.")] = Path(),
-    image_field: Annotated[str, typer.Option(help="The payload field with a picture's path below it.")] = "image_path",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take.")] = False,
-    skip: Annotated[bool, typer.Option("--skip", help="Leave behind points whose picture cannot be embedded.")] = False,
+    encoder: Annotated[str, typer.Argument(help="The new encoder, such as open_clip:<model>/<tag>.")],
+    images: Annotated[Path, typer.Option(help="The folder of the images.")] = Path(),
+    image_field: Annotated[
+        str, typer.Option(help="The payload field with an image's path in that folder.")
+    ] = "image_path",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many points, and about how long.")] = False,
+    skip: Annotated[bool, typer.Option("--skip", help="Leave out points whose image cannot be embedded.")] = False,
     drop_previous: Annotated[
-        bool, typer.Option("--drop-previous", help="Remove the old embeddings once it is done.")
+        bool, typer.Option("--drop-previous", help="Remove the old embeddings when all is done.")
     ] = False,
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Embed every picture again with another encoder, then change over. Stopped and run again, it goes on."""
+    """Embed every image again with another encoder.
+
+    Searches switch to the new embeddings when all are written. An interrupted migration resumes.
+    """
 
     def image_of(point: int | str, payload: Mapping[str, Any]) -> Path:
         name = at_path(dict(payload), image_field)
@@ -52,6 +57,8 @@ def migrate(
         rejected_ones = [{"id": each.id, "reason": str(each.error)} for each in found.rejected]
         print_json(asdict(found) | {"rejected": rejected_ones})
         return
+    for remark in found.remarks:
+        say(remark)
     size = f"{found.bytes / 1e6:,.1f} MB of vectors"
     if dry_run:
         say(f"{found.left} of {found.points} points to embed, about {found.seconds:,.0f} s, and {size}")

@@ -1,4 +1,4 @@
-"""What several commands share: where the collection is, and how answers are printed."""
+"""Options and lines that several commands share."""
 
 from __future__ import annotations
 
@@ -33,25 +33,29 @@ _MOST_REJECTED: Final = 20
 
 Location = Annotated[
     str,
-    typer.Option(envvar="CRL_LOCATION", help="A directory, or the http(s) URL of a Qdrant server.", show_default=True),
+    typer.Option(
+        envvar="CRL_LOCATION",
+        help="Where the collection is: a directory, or the URL of a Qdrant server.",
+        show_default=True,
+    ),
 ]
 Collection = Annotated[str, typer.Option(envvar="CRL_COLLECTION", help="The collection's name.")]
-Device = Annotated[str, typer.Option(envvar="CRL_DEVICE", help="auto, cpu, cuda or cuda:N.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Device = Annotated[str, typer.Option(envvar="CRL_DEVICE", help="Where to compute: auto, cpu, cuda or cuda:N.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead, for scripts.")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Write to a field although it has values that crl-qdrant did not write.")
 ]
 
 
 def open_collection(collection: str, location: str, device: str = "auto") -> CRLCollection:
-    """The collection that a command works on."""
+    """Open the collection that a command works on."""
     from crl_qdrant import CRLCollection
 
     return CRLCollection.open(collection, location=location, device=device)
 
 
 def print_rejected(report: Report) -> None:
-    """The first rejected items on standard error, each with its reason."""
+    """Print the first rejected items on standard error, each with its reason."""
     for rejected in report.rejected[:_MOST_REJECTED]:
         warn(f"rejected {rejected}")
     if len(report.rejected) > _MOST_REJECTED:
@@ -59,14 +63,14 @@ def print_rejected(report: Report) -> None:
 
 
 def command_line(*words: str, location: str, collection: str) -> str:
-    """A command of this program that works as it is printed: quoted, and with the collection that it is for."""
+    """Return a command that works as it is printed: quoted, and with the collection that it is for."""
     where = [] if location == DEFAULT_LOCATION else ["--location", location]
     which = [] if collection == DEFAULT_COLLECTION else ["--collection", collection]
     return shlex.join(["crl-qdrant", *words, *where, *which])
 
 
 def describe_points(criterion: CriterionInfo, points: int) -> str:
-    """How a search by a criterion finds the collection's points: by an exact scan, or those with its named vector."""
+    """Say how a search by a criterion finds the points: by an exact scan, or those with its named vector."""
     if criterion.state != "materialized":
         return f"searched by an exact scan of all {points} points"
     return f"{criterion.points} of {points} points" if is_incomplete(criterion, points) else f"{points} points"
@@ -78,7 +82,7 @@ def is_incomplete(criterion: CriterionInfo, points: int) -> bool:
 
 
 def say_if_pending(products: CRLCollection, criterion: str, location: str) -> None:
-    """On standard error, where a changed criterion waits to be materialized: how to do that."""
+    """Print on standard error how to materialize a changed criterion, where it waits for that."""
     if any(each.name == criterion and each.pending for each in products.info().criteria):
         command = command_line("materialize", criterion, location=location, collection=products.name)
         warn(f"searches and tags use the old version until: {command}")

@@ -143,6 +143,10 @@ class Content(Core):
             InputError: something that cannot be an id.
             StoreError: the store refused.
         """
+        if isinstance(ids, models.Filter):
+            raise InputError(
+                "`ids` must be a list, got a Filter; find the ids first: ids, _ = representations(query_filter=…)"
+            )
         checked = [point_id(each) for each in listed("ids", ids)]
         with self._write_lock:
             try:

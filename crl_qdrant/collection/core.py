@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from crl_qdrant.collection.info import collection_info, CollectionInfo
 from crl_qdrant.collection.process import OneProcess
-from crl_qdrant.common.arguments import whole_number
+from crl_qdrant.common.arguments import LARGEST_BYTES, whole_number
 from crl_qdrant.common.device import check_device
 from crl_qdrant.criteria.manifest import Manifest, RawVector
 from crl_qdrant.criteria.manifest_cache import read_manifest
@@ -84,7 +84,7 @@ class Core(OneProcess):
         """
         name = _checked_name(name)
         check_device(device)
-        scan_memory = whole_number("scan_memory", scan_memory, least=0)
+        scan_memory = whole_number("scan_memory", scan_memory, least=0, most=LARGEST_BYTES)
         loaded = None if encoder is None else load_encoder(encoder, device=device)
         if loaded is None and dimension is None:
             raise InputError("without an encoder, say how long your embeddings are: create(…, dimension=512)")
@@ -134,7 +134,7 @@ class Core(OneProcess):
                 "make client = QdrantClient(':memory:') and pass location=client to both"
             )
         check_device(device)
-        scan_memory = whole_number("scan_memory", scan_memory, least=0)
+        scan_memory = whole_number("scan_memory", scan_memory, least=0, most=LARGEST_BYTES)
         store = open_store(location, name)
         try:
             manifest = read_manifest(store, name)

@@ -15,17 +15,32 @@ from crl_qdrant.errors import FilterError, InputError
 if TYPE_CHECKING:
     from qdrant_client import models
 
-__all__ = ["LARGEST_SEED", "checked_filter", "finite_number", "listed", "quoted", "whole_number"]
+__all__ = [
+    "LARGEST_BYTES",
+    "LARGEST_COUNT",
+    "LARGEST_SEED",
+    "checked_filter",
+    "finite_number",
+    "listed",
+    "quoted",
+    "whole_number",
+]
 
 
 LARGEST_SEED: Final = 2**32 - 1
 """The largest seed that every library with a random generator takes."""
 
+LARGEST_COUNT: Final = 2**31 - 1
+"""The largest number of hits, points or steps: the product of two such numbers still fits the engine's 64 bits."""
+
+LARGEST_BYTES: Final = 2**63 - 1
+"""The largest number of bytes."""
+
 
 def whole_number(
     name: str, value: Any, *, least: int, most: int | None = None, error: type[InputError] = InputError
 ) -> int:
-    """Return `value` as an int; NumPy's integers are as good as Python's.
+    """Return `value` as an int; NumPy's integers are as good as Python's. Without `most`, it is a count of something.
 
     Raises:
         InputError: if the value is not a whole number, or not from `least` to `most`; of the kind `error`.
@@ -36,7 +51,10 @@ def whole_number(
         number = None
     if number is None:
         raise error(f"{quoted(name)} must be a whole number, got {value!r:.80}")
-    _check_range(name, value, number, least=least, most=most, error=error)
+    if most is None and number <= LARGEST_COUNT:
+        _check_range(name, value, number, least=least, error=error)
+    else:
+        _check_range(name, value, number, least=least, most=LARGEST_COUNT if most is None else most, error=error)
     return number
 
 
@@ -84,7 +102,13 @@ def quoted(name: str) -> str:
 
 
 def _check_range(
-    name: str, value: Any, number: float, *, least: float | None, most: float | None, error: type[InputError]
+    name: str,
+    value: Any,
+    number: float,
+    *,
+    least: float | None,
+    most: float | None = None,
+    error: type[InputError],
 ) -> None:
     if (least is None or number >= least) and (most is None or number <= most):
         return
@@ -105,9 +129,10 @@ def listed(name: str, values: Any) -> list[Any]:
     """Return `values` as a list.
 
     Raises:
-        InputError: if `values` is not iterable, or is a text or a mapping.
+        InputError: if `values` is not iterable, or is a text, a mapping or one of qdrant_client's models.
     """
-    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+    model = hasattr(type(values), "model_fields")  # of pydantic, which lists its fields
+    if model or isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise InputError(f"{quoted(name)} must be a list, got {values!r:.80}")
     return list(values)
 

@@ -23,6 +23,7 @@ _FORMAT: Final = 2
 _HEAD: Final = "crl"
 _CRITERION: Final = "crl.criterion."
 _NEXT_CRITERION: Final = "crl.next."
+_PREVIOUS_CRITERION: Final = "crl.previous."
 # Vectors are dropped by the names in the manifest: a criterion's can never be taken for one with embeddings.
 _RAW_NAME: Final = re.compile(r"image(~[1-9]\d{0,8})?")
 _CRITERION_NAME: Final = re.compile(r"crl_[^~]+(~[1-9]\d{0,8})?")
@@ -51,7 +52,8 @@ class StoredCriterion:
         projection: what it came to when it was defined.
         vector: name of its named vector; another than any other version's.
         context: what the projection owes to other criteria, "" where it owes nothing; see `definition.context`.
-        state: how far the named vector has come.
+        state: the progress of the named vector.
+        brought: whether the words' embeddings were given, not made by the collection's encoder.
     """
 
     criterion: Criterion
@@ -59,6 +61,7 @@ class StoredCriterion:
     vector: str
     context: str = ""
     state: CriterionState = CriterionState.DEFINED
+    brought: bool = False
 
     @property
     def rank(self) -> int:
@@ -84,7 +87,7 @@ class StoredCriterion:
             "vector": self.vector,
             "context": self.context,
             "state": state.value,
-        }
+        } | ({"brought": True} if self.brought else {})
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any], *, dimension: int) -> StoredCriterion:
@@ -98,6 +101,7 @@ class StoredCriterion:
             _matching(_CRITERION_NAME, entry["vector"]),
             _text(entry["context"]),
             CriterionState(entry["state"]),
+            entry.get("brought", False) is True,
         )
 
 
@@ -134,12 +138,17 @@ class Lineage:
 
         return replace(self, current=checked(self.current), pending=self.pending and checked(self.pending))
 
-    def to_entry(self, *, following: bool = False) -> dict[str, Any]:
-        """Its metadata entry, key and value; `following`: among those of a migration under way."""
+    def to_entry(self, *, following: bool = False, previous: bool = False) -> dict[str, Any]:
+        """Its metadata entry, key and value.
+
+        Args:
+            following: among those of a migration under way.
+            previous: among those before the last migration.
+        """
         value: dict[str, Any] = {"current": self.current.to_entry(), "retired": list(self.retired)}
         if self.pending is not None:
             value["pending"] = self.pending.to_entry()
-        return {(_NEXT_CRITERION if following else _CRITERION) + self.current.criterion.name: value}
+        return {_prefix(following=following, previous=previous) + self.current.criterion.name: value}
 
     @classmethod
     def from_value(cls, value: Mapping[str, Any], *, dimension: int) -> Lineage:
@@ -152,9 +161,9 @@ class Lineage:
         )
 
     @staticmethod
-    def removal(name: str, *, following: bool = False) -> dict[str, None]:
-        """The metadata entry that removes a criterion."""
-        return {(_NEXT_CRITERION if following else _CRITERION) + name: None}
+    def removal(name: str, *, following: bool = False, previous: bool = False) -> dict[str, None]:
+        """The metadata entry that removes a criterion; arguments as for `to_entry`."""
+        return {_prefix(following=following, previous=previous) + name: None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +199,7 @@ class Manifest:
         following: the raw vectors of a migration under way.
         following_lineages: its criteria by name.
         previous: the raw vectors before the last migration, while they are kept.
+        previous_lineages: the criteria over them as they were, by name; their named vectors are in `left`.
         left: named vectors of the criteria before the last migration, while they are kept.
         fields: payload fields outside `crl` that tag, cluster or few_shot has written.
     """
@@ -201,6 +211,7 @@ class Manifest:
     previous: RawVector | None = None
     left: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
+    previous_lineages: Mapping[str, Lineage] = field(default_factory=dict)
 
     @property
     def encoder(self) -> str | None:
@@ -297,6 +308,7 @@ class Manifest:
             previous,
             _names(head["left"]),
             tuple(_text(each) for each in _list(head.get("fields", []))),
+            {} if previous is None else _lineages(metadata, _PREVIOUS_CRITERION, previous.dimension),
         )
         others = [each for each in (following, previous) if each is not None]  # equal on the way back
         if raw.vector in (each.vector for each in others) or len({each.vector for each in others}) < len({*others}):
@@ -310,6 +322,10 @@ class Manifest:
         if twice:
             raise ValueError(f"the named vector {twice[0]!r} belongs to two versions")
         return manifest
+
+
+def _prefix(*, following: bool, previous: bool) -> str:
+    return _NEXT_CRITERION if following else _PREVIOUS_CRITERION if previous else _CRITERION
 
 
 def _lineages(metadata: Mapping[str, Any], prefix: str, dimension: int) -> dict[str, Lineage]:

@@ -26,7 +26,7 @@ from crl_qdrant.criteria.manifest import CriterionState, Lineage, Manifest, RawV
 from crl_qdrant.criteria.registry import Criteria
 from crl_qdrant.criteria.vectors import fill_vectors, free_vector, lacking
 from crl_qdrant.encoders.bound import BoundEncoder
-from crl_qdrant.errors import CRLError, InputError
+from crl_qdrant.errors import CRLError, EncoderError, InputError
 from crl_qdrant.ingestion.items import Rejected
 from crl_qdrant.ingestion.pictures import ImageEmbedder
 from crl_qdrant.stores import Record, Store
@@ -41,25 +41,45 @@ ImageOf = Callable[[PointId, Payload], ImageInput]
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """What a migration to another encoder takes, or has done.
+    """A migration to another encoder, planned or done.
 
     Attributes:
-        encoder: the new encoder's name.
+        encoder: the new encoder's name; None where embeddings are brought again.
         points: how many points are to have new embeddings.
         left: how many of them lack one still.
         seconds: taken, or with dry_run estimated from a sample for what is left.
         bytes: that the new named vectors take, with those of materialised criteria, beside the old ones.
         rejected: points whose image could not be had or embedded.
         done: whether searches use the new embeddings.
+        current: whether it is the collection's own encoder, so that only points without an embedding get one.
+        brought: criteria whose brought word vectors give way to those of the new encoder.
+        heads: criteria whose trained heads are left behind.
     """
 
-    encoder: str
+    encoder: str | None
     points: int
     left: int
     seconds: float
     bytes: int
     rejected: list[Rejected] = field(default_factory=list)
     done: bool = False
+    current: bool = False
+    brought: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences on the consequences that figures do not tell."""
+        told = []
+        if self.current:
+            told.append(f"{self.encoder} is the collection's encoder already: only points without an embedding get one")
+        kept = "they are kept with the old embeddings until drop_previous"
+        if self.brought:
+            names = ", ".join(self.brought)
+            told.append(f"the words of {names} are embedded again, in place of the word vectors you brought; {kept}")
+        if self.heads:
+            told.append(f"the trained heads of {', '.join(self.heads)} do not fit the new embeddings; {kept}")
+        return told
 
 
 class Migrator:
@@ -213,6 +233,8 @@ class Migrator:
         return [usable[at][0] for at in good], rows[good], rejected
 
     def _prepared(self, record: Record) -> Any:
+        if not self._encoder.exists:
+            return EncoderError("it came since, and without an encoder nothing gives it an embedding: delete or add it")
         return self._images.attempt(lambda: self._images.prepare(self._image_of(record.id, record.payload or {})))
 
     # ------------------------------------------------------------------- criteria
@@ -233,23 +255,44 @@ class Migrator:
         if kept.keys() == wanted.keys():
             self._criteria.write(entries)
             return kept
-        embedded = {name: each.with_embeddings(embedded_words(each, self._encoder)) for name, each in wanted.items()}
+        known = {name: each.current for name, each in manifest.previous_lineages.items()} if self._is_back else {}
+        embedded = {name: self._embedded_words(each, known.get(name)) for name, each in wanted.items()}
         lineages: dict[str, Lineage] = {}
         taken = manifest.vectors_in_use() | set(self._store.vector_sizes())
         for name, criterion in embedded.items():
             vector = free_vector(name, taken)
             taken.add(vector)
-            lineages[name] = Lineage(version_of(criterion, embedded, self._store, self._raw, vector))
+            old = known.get(name)
+            if old is not None and old.criterion.options == criterion.options and old.criterion.same_words(criterion):
+                lineages[name] = Lineage(replace(old, vector=vector))  # with its head
+            else:
+                lineages[name] = Lineage(version_of(criterion, embedded, self._store, self._raw, vector))
             entries |= lineages[name].to_entry(following=True)
         for lineage in manifest.following_lineages.values():  # begun before the words or options were changed
             self._store.drop_vector(lineage.current.vector)
         self._criteria.write(entries)
         return lineages
 
+    @property
+    def _is_back(self) -> bool:
+        """Whether the new raw vectors are those before the last migration."""
+        return self._raw == self._criteria.manifest.previous
+
+    def _embedded_words(self, criterion: Criterion, known: StoredCriterion | None) -> Criterion:
+        """The criterion with its words in the new space: as they were before the last migration, or embedded."""
+        if known is not None and known.criterion.same_words(criterion.with_embeddings(None)):
+            return criterion.with_embeddings(known.criterion.embeddings)
+        if not self._encoder.exists:
+            raise InputError(
+                f"the words of criterion {criterion.name!r} changed since the last migration, and without an encoder "
+                "they have no embeddings to go back to; drop it first, and define it again with its embeddings"
+            )
+        return criterion.with_embeddings(embedded_words(criterion, self._encoder))
+
     def _build(self, lineages: Mapping[str, Lineage], advance: Advance) -> None:
         # also those that an earlier run has built: points may have come since
         now = self._criteria.manifest.criteria
-        left = [lineage for name, lineage in lineages.items() if now[name].has_vector]
+        left = [each for name, each in lineages.items() if now[name].state is not CriterionState.DEFINED]
         for lineage in left:
             self._store.create_vector(lineage.current.vector, lineage.current.rank)
         self._fill([lineage.current for lineage in left], advance)
@@ -269,10 +312,23 @@ class Migrator:
         old = [name for lineage in manifest.lineages.values() for name in lineage.retired]
         old += [version.vector for lineage in manifest.lineages.values() for version in lineage.versions]
         left = tuple(dict.fromkeys([*manifest.left, *old]))
+        kept = {
+            name: Lineage(lineage.latest.in_state(CriterionState.DEFINED))
+            for name, lineage in manifest.lineages.items()
+        }
         changed = Manifest(
-            self._raw, manifest.following_lineages, previous=manifest.raw, left=left, fields=manifest.fields
+            self._raw,
+            manifest.following_lineages,
+            previous=manifest.raw,
+            left=left,
+            fields=manifest.fields,
+            previous_lineages=kept,
         )
-        entries = changed.to_entry()
+        entries: dict[str, Any] = changed.to_entry()
+        for name in manifest.previous_lineages:
+            entries |= Lineage.removal(name, previous=True)
+        for lineage in kept.values():
+            entries |= lineage.to_entry(previous=True)
         for name, lineage in manifest.following_lineages.items():
             entries |= {**lineage.to_entry(), **Lineage.removal(name, following=True)}
         self._criteria.hand_over(entries)
@@ -280,9 +336,21 @@ class Migrator:
 
     def _report(self, rejected: list[Rejected]) -> Migration:
         points = self._store.count()
-        criteria = self._criteria.manifest.criteria.values()
-        numbers = self._raw.dimension + sum(each.rank for each in criteria if each.has_vector)
-        return Migration(str(self._raw.encoder), points, self._left(), 0.0, points * numbers * _FLOAT_BYTES, rejected)
+        manifest = self._criteria.manifest
+        current = manifest.raw == self._raw
+        numbers = self._raw.dimension + sum(each.rank for each in manifest.criteria.values() if each.has_vector)
+        latest = {} if current else {name: each.latest for name, each in manifest.lineages.items()}
+        return Migration(
+            self._raw.encoder,
+            points,
+            left := self._left(),
+            0.0,
+            (left if current else points) * numbers * _FLOAT_BYTES,
+            rejected,
+            current=current,
+            brought=tuple(name for name, each in latest.items() if each.brought or manifest.encoder is None),
+            heads=tuple(name for name, each in latest.items() if each.projection.head is not None),
+        )
 
 
 def drop_previous(store: Store, criteria: Criteria) -> None:
@@ -295,6 +363,8 @@ def drop_previous(store: Store, criteria: Criteria) -> None:
     entries: dict[str, Any] = {}
     for name in manifest.following_lineages:
         entries |= Lineage.removal(name, following=True)
+    for name in manifest.previous_lineages:
+        entries |= Lineage.removal(name, previous=True)
     for vector in vectors:
         store.drop_vector(vector)
     # last, so that what a kill leaves is still named

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from crl_qdrant.errors import InputError
 __all__ = ["Drawn", "TripletSettings", "Triplets", "triplet_loss"]
 
 IntArray = npt.NDArray[np.int64]
+
+_WIDEST: Final = 65_536  # dimensions of a layer: what a named vector may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,12 @@ class TripletSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("out", "epochs", "triplets", "batch_size", "decay_every"):
+        object.__setattr__(self, "out", whole_number("out", self.out, least=1, most=_WIDEST))
+        for name in ("epochs", "triplets", "batch_size", "decay_every"):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), least=1))
-        for name in ("hidden", "patience"):
+        for name, most in (("hidden", _WIDEST), ("patience", None)):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, whole_number(name, getattr(self, name), least=1))
+                object.__setattr__(self, name, whole_number(name, getattr(self, name), least=1, most=most))
         object.__setattr__(self, "seed", whole_number("seed", self.seed, least=0, most=LARGEST_SEED))
         object.__setattr__(self, "learning_rate", finite_number("learning_rate", self.learning_rate))
         if not 0 < self.learning_rate <= 1:

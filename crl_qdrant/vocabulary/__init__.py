@@ -1,4 +1,4 @@
-"""Where a criterion's words come from when the user brings none: packaged lists, or a language model."""
+"""Words for criteria, from packaged lists or a language model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a message of the Messages API must hold to be a list of words."""
+"""Checks that a message of the Messages API is a list of words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_WORDS: Final = 1_000  # the paper's longest list has 512: beyond this a mo
 
 
 class UnusableAnswerError(Exception):
-    """An answer without usable words; another one may have some. It never leaves this package."""
+    """An answer without usable words; another attempt may give some. Callers of this package never see it."""
 
     def __init__(self, what: str, advice: str = "choose another model") -> None:
         super().__init__(what)
@@ -21,7 +21,7 @@ class UnusableAnswerError(Exception):
 
 
 class RefusalError(UnusableAnswerError):
-    """The model does not want to answer."""
+    """The model refused to answer."""
 
 
 class _Words(BaseModel):
@@ -45,15 +45,16 @@ SCHEMA: Final[dict[str, Any]] = _Words.model_json_schema()
 
 
 def words_in(body: bytes) -> list[str]:
-    """The words of a response's body, as the model wrote them.
+    """Return the words of a response's body, as the model wrote them.
 
     Raises:
-        UnusableAnswerError: no message, or one that is refused, cut off, empty, not of the schema or absurdly long.
+        UnusableAnswerError: if it is no message, or one that is refused, cut off, empty, not of the schema or has more
+            than 1,000 words.
     """
     try:
         message = _Message.model_validate_json(body)
     except ValidationError as error:
-        what = f"the response is no message of the Messages API: {shortened(body.decode(errors='replace'))}"
+        what = f"the response is not a message of the Messages API: {shortened(body.decode(errors='replace'))}"
         raise UnusableAnswerError(what, "check base_url") from error
     if message.stop_reason == "refusal":
         raise RefusalError("the model refused to answer", "reword the prompt or the criterion's name")
@@ -72,6 +73,6 @@ def words_in(body: bytes) -> list[str]:
 
 
 def shortened(text: str) -> str:
-    """The beginning of a foreign text, on one line, fit for a message."""
+    """Return the beginning of a foreign text on one line, for a message."""
     line = " ".join(text.split())
     return line if len(line) <= 200 else f"{line[:200]}…"

@@ -1,4 +1,4 @@
-"""From what a language model writes to words that can be embedded: the list's own marks and its repetitions go."""
+"""Cleans the words of a language model: removes the marks of a list, and repetitions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 __all__ = ["cleaned_words"]
 
-MAX_LENGTH: Final = 60  # characters: what is longer is a sentence about the criterion, not a value of it
+MAX_LENGTH: Final = 60  # characters: longer entries are sentences about the criterion, not values of it
 
 _QUOTES: Final = "\"'`“”„‘’‚«»"
 # bullets, quotes and numbers such as "1." or "(2)", in any order; "1.5 inch" and a bare "2." are words
@@ -19,11 +19,11 @@ _SIBILANTS: Final = ("ses", "xes", "zes", "ches", "shes", "oes")
 
 
 def cleaned_words(answers: Iterable[str], *, name: str) -> list[str]:
-    """The usable words among a model's answers, in their order.
+    """Return the usable words among a model's answers, in their order.
 
-    Whitespace is folded; bullets, numbering, quotes and a final full stop are taken off. Left out are entries without a
-    letter or digit or of more than 60 characters, the criterion's own name, and all but the first of entries that
-    differ only in case, in hyphens for spaces, or as a simple plural does ("stripe", "Stripes").
+    Whitespace is folded; bullets, numbering, quotes and a final full stop are removed. An entry is left out if it has
+    no letter or digit, more than 60 characters, or is the criterion's name. So is one that differs from an earlier
+    entry only in case, in hyphens for spaces, or as a simple plural ("stripe", "Stripes").
 
     Args:
         answers: the entries as the model wrote them.
@@ -46,7 +46,7 @@ def _bare(answer: str) -> str:
 
 
 def _forms(word: str) -> set[str]:
-    """What a word is compared by: itself without case and hyphens, and what it may be the plural of."""
+    """Return the forms a word is compared by: without case and hyphens, and the singulars it may have."""
     key = re.sub(r"[\s_-]+", " ", word.casefold()).strip()
     forms = {key}
     if len(key) > 3 and key.endswith("s") and not key.endswith("ss"):

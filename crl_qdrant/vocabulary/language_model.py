@@ -36,33 +36,34 @@ _ADVICE: Final = {
 
 
 class WordSource(Protocol):
-    """What gives words for a criterion: a `LanguageModel`, or any function with this signature."""
+    """A source of words for a criterion: a `LanguageModel`, or any function with this signature."""
 
     def __call__(self, name: str, *, n_words: int | None = None, domain: str | None = None) -> list[str]:
-        """At least two different words for the criterion `name`, at most `n_words`, for objects that are `domain`."""
+        """Return two to `n_words` different words for the criterion `name` of objects that are `domain`."""
 
 
 class LanguageModel:
     """Words for a criterion from one of Anthropic's models.
 
-    The answer is structured output, checked against its schema and cleaned by `cleaned_words`. What may pass is tried
-    again, with exponential backoff and jitter and no sooner than the service asks: rate limits, overload, errors of
-    the server, time-outs, lost connections, and answers that are refused, malformed, cut off or without usable words.
+    The answer is structured output, checked against its schema and cleaned by `cleaned_words`. A failure that may pass
+    is tried again, with exponential backoff and jitter, and no sooner than the service asks. Such failures are rate
+    limits, overload, errors of the server, time-outs and lost connections. An answer that is refused, malformed, cut
+    off or without usable words is asked for again too.
 
     Args:
         model: the model's id; by default CRL_QDRANT_MODEL from the environment, else "claude-haiku-5-5".
         api_key: by default ANTHROPIC_API_KEY from the environment.
         base_url: where the API is; by default ANTHROPIC_BASE_URL from the environment, else Anthropic's.
-        prompt: what is asked; "{criterion}" in it, once, stands for the criterion's name.
+        prompt: the question, with "{criterion}" once for the criterion's name.
         temperature: from 0 to 1, for a model that takes one (up to Claude 4.6). None sends none: current models refuse
             any, and the API's own default is 1, the paper's choice.
-        timeout_s: seconds without a byte from the service after which it is asked again.
-        attempts: requests for one answer, at most.
+        timeout_s: seconds without a byte from the service before the next attempt.
+        attempts: the largest number of requests for one answer.
 
     Raises:
-        MissingPackageError: anthropic or tenacity is not installed.
-        VocabularyError: there is no key.
-        InputError: an argument out of its range.
+        MissingPackageError: if anthropic or tenacity is not installed.
+        VocabularyError: if there is no key.
+        InputError: if an argument is out of range.
     """
 
     def __init__(
@@ -84,9 +85,9 @@ class LanguageModel:
                 f'a language model needs anthropic and tenacity: pip install "crl-qdrant[anthropic]" ({error})'
             ) from error
         if not isinstance(prompt, str) or prompt.count("{criterion}") != 1:
-            raise InputError(f"prompt must hold '{{criterion}}' once, where the name goes; got {prompt!r}")
+            raise InputError(f"`prompt` must have '{{criterion}}' once, for the name, got {prompt!r}")
         if base_url is not None and not str(base_url).startswith(("http://", "https://")):
-            raise InputError(f"base_url must begin with http:// or https://, got {base_url!r}")
+            raise InputError(f"`base_url` must begin with http:// or https://, got {base_url!r}")
         self.model = model or os.environ.get("CRL_QDRANT_MODEL") or DEFAULT_MODEL
         self.prompt = prompt
         self._base_url = base_url
@@ -101,19 +102,19 @@ class LanguageModel:
         return f"LanguageModel({self.model!r})"
 
     def __call__(self, name: str, *, n_words: int | None = None, domain: str | None = None) -> list[str]:
-        """At least two different words that describe values of a criterion.
+        """Return at least two different words for values of a criterion.
 
         Args:
             name: the criterion: "colour", "sleeve_length"; "_" stands for a space.
-            n_words: how many, at least two. As in the paper 100 are asked for at a time, and more until there are
-                enough; fewer come back where a round brings nothing new, or three rounds more than should be needed
-                are not enough. None: as many as the model gives in one answer.
-            domain: what the objects are ("women's shoes"), said in a sentence of its own.
+            n_words: how many, at least two; None for as many as the model gives in one answer. As in the paper 100
+                are asked for at a time, until there are enough. Fewer are returned if a round brings nothing new, or
+                if three rounds more than needed are not enough.
+            domain: the kind of objects ("women's shoes"), given to the model in a sentence of its own.
 
         Raises:
-            VocabularyError: no usable answer after all attempts, or a failure that another attempt cannot mend (a bad
-                key, an unknown model); the message says what happened, how often it was tried, and what to do.
-            InputError: a blank name or domain, or `n_words` below two.
+            VocabularyError: if no answer is usable after all attempts, or a failure cannot pass (a bad key, an
+                unknown model). The message has the failure, the number of attempts, and a fix.
+            InputError: if the name or domain is blank, or n_words < 2.
         """
         from anthropic import Anthropic
 
@@ -136,7 +137,7 @@ class LanguageModel:
         return words[:n_words]
 
     def _lengthened(self, words: list[str], client: Anthropic, name: str, asked: str) -> list[str]:
-        """`words` and what one more answer adds to them, tried until the answer is usable or the attempts are over."""
+        """Return `words` and those of one more answer, asked for until it is usable or the attempts are over."""
         from anthropic import APIError
         from tenacity import retry_if_exception, Retrying
 
@@ -180,7 +181,7 @@ class LanguageModel:
         return state.attempt_number >= (min(_REFUSALS, self._attempts) if refused else self._attempts)
 
     def _told(self, error: Exception) -> tuple[str, str]:
-        """What happened, and what to do."""
+        """Describe a failure: what happened, and what to do."""
         from anthropic import APIConnectionError, APIStatusError, APITimeoutError
 
         if isinstance(error, UnusableAnswerError):
@@ -203,7 +204,7 @@ class LanguageModel:
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Whether another attempt may end better."""
+    """Whether another attempt may succeed."""
     from anthropic import APIConnectionError, APIStatusError
 
     if isinstance(error, APIStatusError):
@@ -216,7 +217,7 @@ def _passing(status: int) -> bool:
 
 
 def _wait() -> Callable[[RetryCallState], float]:
-    """Seconds before the next attempt: 1, 2, 4, … to 30 and up to one more by chance, or what the service asks for."""
+    """Return a function for the seconds before an attempt: 1, 2, 4, … 30 plus jitter, or as the service asks."""
     from tenacity import wait_exponential_jitter
 
     backoff = wait_exponential_jitter(initial=1.0, max=30.0)
@@ -229,7 +230,7 @@ def _wait() -> Callable[[RetryCallState], float]:
 
 
 def _asked_wait_s(error: BaseException | None) -> float | None:
-    """Seconds to wait where the response names them (it may name a date, which is left to the backoff)."""
+    """Return the seconds that the response asks to wait; None where it names none, or a date."""
     from anthropic import APIStatusError
 
     if not isinstance(error, APIStatusError):
@@ -245,9 +246,11 @@ def _key(api_key: str | None) -> str:
     key = (api_key or os.environ.get("ANTHROPIC_API_KEY") or "").strip()
     if not key:
         lists = ", ".join(packaged_names())
-        raise VocabularyError(f"there is no key to a language model: set ANTHROPIC_API_KEY, or {_instead()}: {lists}")
+        raise VocabularyError(f"there is no key for a language model: set ANTHROPIC_API_KEY, or {_instead()}: {lists}")
     if not key.isascii() or not key.isprintable():
-        raise VocabularyError(f"the key holds characters that no key has: set ANTHROPIC_API_KEY anew, or {_instead()}")
+        raise VocabularyError(
+            f"the key has characters that no key can have: set ANTHROPIC_API_KEY again, or {_instead()}"
+        )
     return key
 
 
@@ -257,4 +260,4 @@ def _instead() -> str:
 
 def _not_blank(name: str, text: Any) -> None:
     if not isinstance(text, str) or not text.strip():
-        raise InputError(f"{name} must be a text that is not blank, got {text!r}")
+        raise InputError(f"`{name}` must be a text that is not blank, got {text!r}")

@@ -1,4 +1,4 @@
-"""Word lists for the criteria a shop needs: one text file per criterion in `lists/`, best-known words first."""
+"""Word lists for the criteria of a shop: one text file per criterion in `lists/`, best-known words first."""
 
 from __future__ import annotations
 
@@ -65,22 +65,22 @@ _PLURALS: Final = (("", ""), ("ies", "y"), ("es", ""), ("s", ""))
 
 
 def packaged_names() -> list[str]:
-    """Names of the criteria that words are packaged for, sorted."""
+    """Return the names of the criteria that have a packaged list, sorted."""
     return sorted(entry.name.removesuffix(".txt") for entry in _LISTS.iterdir() if entry.name.endswith(".txt"))
 
 
 def packaged_words(name: str) -> list[str] | None:
-    """The packaged words of a criterion, best-known first; None if there are none.
+    """Return the packaged words of a criterion, best-known first, or None if there is no list.
 
     Args:
         name: of the criterion. Case and number do not matter, blanks, '-' and '_' are alike, and usual
             synonyms are known: "Colors", "hue" and "colour" have the same words.
 
     Raises:
-        InputError: the name is not a text.
+        InputError: if `name` is not a text.
     """
     if not isinstance(name, str):
-        raise InputError(f"a criterion's name is a text, got {name!r}")
+        raise InputError(f"`name` must be a text, got {name!r:.80}")
     found = _list_of(_key(name))
     return None if found is None else (_LISTS / f"{found}.txt").read_text(encoding="utf-8").splitlines()
 

@@ -1,4 +1,4 @@
-"""What a language model is asked: the paper's prompts (arXiv 2510.04564, A.2.1, and its ablation of five)."""
+"""The paper's prompts for a language model (arXiv 2510.04564, A.2.1, and its ablation of five)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _RULES: Final = "Ensure all items are unique. You may describe the same thing in
 
 PAPER_PROMPT: Final = f"Please generate common expressions to describe the {{criterion}}, as many as possible. {_RULES}"
 """The paper's prompt without two of its parts: the format of the list, which the schema of the answer sets, and three
-synonyms as an example, which the authors chose anew for each criterion."""
+synonyms as an example, which the authors chose for each criterion."""
 
 _COUNTED_PAPER_PROMPT: Final = f"Please generate {{n}} expressions to describe the {{criterion}}. {_RULES}"
 
@@ -26,7 +26,7 @@ PROMPTS: Final = (
 
 
 def question(prompt: str, name: str, *, n_words: int | None, domain: str | None, known: Sequence[str] = ()) -> str:
-    """The prompt for one criterion, with a sentence for each of the others where they are given.
+    """Return the prompt for one criterion, with a sentence for each further argument that is given.
 
     Args:
         prompt: a text with "{criterion}", where the name goes.

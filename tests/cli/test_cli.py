@@ -129,7 +129,7 @@ def test_a_change_that_waits_is_said(crl: Run, catalog: Path) -> None:
     assert "materialized, change pending" in crl("info")[1]
     assert crl("criteria", "add", "colour", "--n-words", "9")[1:] == (
         "criterion colour: 3 words\n",
-        f"these are the words it had; give others, --ask for some, or drop the criterion first\n{waits}",
+        f"the criterion keeps its words; give others, use --ask, or drop the criterion first\n{waits}",
     )
     crl("materialize", "colour")
     assert crl("criteria", "tag", "colour")[2] == ""
@@ -176,7 +176,7 @@ def test_a_folder_of_images(crl: Run, catalog: Path) -> None:
         ),
         (["search", "photos/1.png"], "there is no collection 'products' in data; there is none at all"),
         (["search", "--text", "x", "--where", "colour"], "takes FIELD=VALUE, got 'colour'"),
-        (["criteria", "add", "colour", "red", "--ask"], "give words, or --ask for them, not both"),
+        (["criteria", "add", "colour", "red", "--ask"], "give either words or --ask, not both"),
         (["criteria", "add", "colour", "--words-file", "gone.txt"], "gone.txt cannot be read"),
         (["info", "--location", "http://127.0.0.1:9"], "the Qdrant server cannot be reached"),
     ],

@@ -69,6 +69,8 @@ def texts(node: ast.AST) -> list[str]:
 
 # Said of what is done in Python only: objects of one's own, clients, asyncio.
 IN_PYTHON = (
+    "representations(",
+    "float() or str()",
     "create(…, dimension=",
     "AsyncCRLCollection",
     "QdrantClient",

@@ -15,8 +15,9 @@ from fakes import ColourEncoder, image_of, Newer, picture
 from killed_processes import migrate_and_die, opened, processes
 from waiting import ended_after
 
-from crl_qdrant import CriterionState, CRLCollection, CRLError, InputError, ManifestError
+from crl_qdrant import Criterion, CriterionState, CRLCollection, CRLError, InputError, ManifestError
 from crl_qdrant.ingestion.migration import Migrator
+from crl_qdrant.projection.stored_head import StoredHead
 
 RNG = np.random.default_rng(3)
 PICTURES = {n: tuple(int(v) for v in RNG.integers(0, 256, size=3)) for n in range(60)}
@@ -238,6 +239,70 @@ def test_searches_in_other_threads_see_one_encoder_or_the_other(location: Any, t
         thread.join()
     assert wrong == []
     assert 0 in seen
+
+
+def test_brought_words_and_heads_are_told_kept_and_restored(location: Any) -> None:
+    """From embeddings that were brought to an encoder, and back, where nothing could embed the words again."""
+    products = CRLCollection.create("products", location=location, dimension=6)
+    rows = RNG.normal(size=(60, 6))
+    payloads = [{"rgb": list(rgb), "group": f"g{n % 2}"} for n, rgb in PICTURES.items()]
+    products.add(list(PICTURES), embeddings=rows, payloads=payloads)
+    texts = RNG.normal(size=(5, 6))
+    products.define(Criterion("colour", WORDS, embeddings=texts, preset="paper"))
+    products.define(Criterion("hue", WORDS[:4], embeddings=texts[:4], preset="paper"))
+    parts = RNG.normal(size=(4, 3)), [1] * 3, RNG.normal(size=(3, 2)), [1] * 2
+    head = StoredHead(*(np.asarray(each, dtype=np.float32) for each in parts))
+    products._criteria.set_head(products._criteria.latest("hue"), head)
+    products.materialize("colour")
+
+    def found(name: str) -> list[Any]:
+        return [(h.id, pytest.approx(h.score, abs=2e-3)) for h in products.search(embedding=rows[0], criterion=name)]
+
+    before = [found(name) for name in ("colour", "hue")]
+    expected = ("colour", "hue"), ("hue",)
+    planned = products.migrate(Newer(), image_of, dry_run=True)
+    assert (planned.brought, planned.heads, planned.current) == (*expected, False)
+    assert "the words of colour, hue are embedded again, in place of the word vectors you brought" in planned.remarks[0]
+    done = products.migrate(Newer(), image_of)
+    assert (done.brought, done.heads, done.done) == (*expected, True)
+    assert products.search(picture("red"), criterion="colour", limit=3)
+    products.define("late", WORDS)
+    products.add([300], [picture("blue")], payloads=[{"rgb": [0, 0, 255]}])
+    with pytest.raises(InputError, match=r"1 of 61 points cannot be embedded.*without an encoder nothing gives it"):
+        products.migrate(None)
+    products.delete([300])
+    with pytest.raises(InputError, match=r"the words of criterion 'late' changed since the last migration.*drop it"):
+        products.migrate(None)
+    products.drop_criterion("late")
+    products.close()
+    products = CRLCollection.open("products", location=location, encoder=Newer())
+    back = products.migrate(None)
+    assert (back.encoder, back.done, back.brought) == (None, True, ())
+    assert products.info().encoder is None
+    assert [found(name) for name in ("colour", "hue")] == before
+    products.drop_previous()
+    assert [found(name) for name in ("colour", "hue")] == before
+    assert len(products._store.vector_sizes()) == 2
+    assert not [key for key in products._store.metadata() if key.startswith("crl.previous")]
+    with pytest.raises(InputError, match="keeps no embeddings that were brought without an encoder"):
+        products.migrate(None)
+
+
+def test_words_that_were_brought_beside_an_encoder_are_told(location: Any) -> None:
+    products = made(location, "products", ColourEncoder())
+    products.define(Criterion("fit", ["slim", "wide", "loose"], embeddings=RNG.normal(size=(3, 4)), preset="paper"))
+    products.define("fit", preset="default-0.1")  # the same words, brought once
+    products.define(products.criterion("colour").with_options(sharpen=0.4))  # what the encoder made is not brought
+    assert products.migrate(Newer(), image_of, dry_run=True).brought == ("fit",)
+
+
+def test_the_collections_own_encoder_embeds_only_what_lacks_an_embedding(location: Any) -> None:
+    products = made(location, "products", ColourEncoder())
+    planned = products.migrate(ColourEncoder(), image_of, dry_run=True)
+    assert (planned.current, planned.left, planned.bytes, planned.brought) == (True, 0, 0, ())
+    assert planned.remarks == ["colours is the collection's encoder already: only points without an embedding get one"]
+    with pytest.raises(InputError, match="`images` must be given with an encoder"):
+        products.migrate(Newer())
 
 
 def test_changes_of_the_manifest_in_other_threads_are_all_kept(location: Any) -> None:

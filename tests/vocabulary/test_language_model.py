@@ -156,11 +156,15 @@ PASSING = {
     "no content": (message([]), "the answer was empty", ATTEMPTS),
     "empty text": (text(" "), "the answer was empty", ATTEMPTS),
     "thoughts and no answer": (message([{"type": "thinking", "thinking": "…", "signature": ""}]), "empty", ATTEMPTS),
-    "HTML": (Reply(b"<html>hello", headers={"content-type": "text/html"}), "no message .*<html>hello; check", ATTEMPTS),
-    "HTML called JSON": (Reply(b"<html>hello"), "no message of the Messages API", ATTEMPTS),
-    "JSON of something else": (Reply(b'{"content": null}'), "no message of the Messages API", ATTEMPTS),
-    "no body": (Reply(), "no message of the Messages API", ATTEMPTS),
-    "no UTF-8": (Reply(b"\xff\xfe"), "no message of the Messages API", ATTEMPTS),
+    "HTML": (
+        Reply(b"<html>hello", headers={"content-type": "text/html"}),
+        "not a message .*<html>hello",
+        ATTEMPTS,
+    ),
+    "HTML called JSON": (Reply(b"<html>hello"), "not a message of the Messages API", ATTEMPTS),
+    "JSON of something else": (Reply(b'{"content": null}'), "not a message of the Messages API", ATTEMPTS),
+    "no body": (Reply(), "not a message of the Messages API", ATTEMPTS),
+    "no UTF-8": (Reply(b"\xff\xfe"), "not a message of the Messages API", ATTEMPTS),
     "429": (failure(429, "rate_limit_error"), "HTTP 429, .*rate_limit_error.*; try again later", ATTEMPTS),
     "429 with retry-after": (failure(429, "rate_limit_error", retry_after="7"), "429.* again in 7 s", ATTEMPTS),
     "429 with a date": (failure(429, "rate_limit_error", retry_after="Wed, 21 Oct 2026 07:28:00 GMT"), "429", ATTEMPTS),
@@ -356,7 +360,7 @@ def test_without_a_key(service: StandIn, monkeypatch: pytest.MonkeyPatch) -> Non
     for key in (None, "", " \n"):
         with pytest.raises(VocabularyError, match=r"set ANTHROPIC_API_KEY, or give the words yourself.*packaged lists"):
             LanguageModel(api_key=key)
-    with pytest.raises(VocabularyError, match="characters that no key has"):
+    with pytest.raises(VocabularyError, match="characters that no key can have"):
         LanguageModel(api_key="schlüssel")
 
 
@@ -383,9 +387,9 @@ def test_a_package_that_is_missing(monkeypatch: pytest.MonkeyPatch, package: str
 
 def test_arguments_that_cannot_be_right(service: StandIn) -> None:
     cases: list[tuple[str, dict[str, Any]]] = [
-        ("prompt must hold '{criterion}' once", {"prompt": "words for colour"}),
-        ("prompt must hold '{criterion}' once", {"prompt": "{criterion} or {criterion}"}),
-        ("base_url must begin with http", {"base_url": "127.0.0.1:80"}),
+        ("`prompt` must have '{criterion}' once", {"prompt": "words for colour"}),
+        ("`prompt` must have '{criterion}' once", {"prompt": "{criterion} or {criterion}"}),
+        ("`base_url` must begin with http", {"base_url": "127.0.0.1:80"}),
         ("`temperature` must be from 0 to 1, got 1.5", {"temperature": 1.5}),
         ("`temperature` must be a number", {"temperature": "hot"}),
         ("`timeout_s` must be from 0.001 to 3600", {"timeout_s": 0}),
@@ -396,8 +400,8 @@ def test_arguments_that_cannot_be_right(service: StandIn) -> None:
         with pytest.raises(InputError, match=said):
             model(service, **options)
     calls: list[tuple[str, str, dict[str, Any]]] = [
-        ("name must be a text", " ", {}),
-        ("domain must be a text", "colour", {"domain": ""}),
+        ("`name` must be a text", " ", {}),
+        ("`domain` must be a text", "colour", {"domain": ""}),
         ("`n_words` must be at least 2", "colour", {"n_words": 1}),
     ]
     for said, name, call in calls:

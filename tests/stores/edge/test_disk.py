@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from killed import processes
+from killed_processes import processes
 
 from crl_qdrant import Criterion, CRLCollection, StoreError
 from crl_qdrant.stores import create_store, open_store
