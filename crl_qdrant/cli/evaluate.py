@@ -1,4 +1,4 @@
-"""`crl-qdrant eval …`: the paper's tables, one command each, on data of one's own or on the demo's catalogue."""
+"""`crl-qdrant eval …`: the paper's tables, one command each, and composed search on your own labels."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from crl_qdrant.errors import CriterionError
 if TYPE_CHECKING:
     from crl_qdrant import Criterion, Encoder
     from crl_qdrant.common.arrays import Float32Array
+    from crl_qdrant.projection.triplets import TripletSettings
 
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Measure clustering, few-shot classification and retrieval, raw and by criterion, beside the paper's figures.",
+    help="Measure criteria by the paper's tasks, or on your own labels.",
     no_args_is_help=True,
 )
 
@@ -33,7 +34,7 @@ _B16: Final = "open_clip:ViT-B-16-quickgelu/openai"
 _NOT_COMPARABLE: Final = "not the whole data set: figures are not to be compared with the paper's"
 
 Data = Annotated[
-    Path, typer.Option(help="The data set's folder; where it lacks something, the message says where to get it.")
+    Path, typer.Option(help="The data set's folder; if it lacks something, the message says where to get it.")
 ]
 Words = Annotated[
     Path | None,
@@ -42,15 +43,15 @@ Words = Annotated[
 Ask = Annotated[
     bool, typer.Option("--ask", help="Ask a language model for the words, as the paper does; they are kept in --out.")
 ]
-EncoderName = Annotated[str, typer.Option("--encoder", envvar="CRL_ENCODER", help="What embeds images and words.")]
+EncoderName = Annotated[str, typer.Option("--encoder", envvar="CRL_ENCODER", help="Encoder of images and words.")]
 Seeds = Annotated[int, typer.Option(min=1, help="How many seeds; the paper has 20.")]
 Out = Annotated[Path, typer.Option(help="The folder for embeddings and report.")]
 Preset = Annotated[str, typer.Option(help='How words become a representation; the paper is "paper".')]
-Limit = Annotated[int | None, typer.Option(min=2, help="Only so many images or queries, for a quick run.")]
+Limit = Annotated[int | None, typer.Option(min=2, help="Largest number of images or queries, for a quick run.")]
 
 
 class ScalingChoice(StrEnum):
-    """How R is scaled for few-shot classification."""
+    """Scaling of R for few-shot classification."""
 
     code = "code"
     paper = "paper"
@@ -58,7 +59,7 @@ class ScalingChoice(StrEnum):
 
 
 class FormChoice(StrEnum):
-    """Which form of the score of conditional similarity."""
+    """Form of the score of conditional similarity."""
 
     code = "code"
     paper = "paper"
@@ -66,7 +67,7 @@ class FormChoice(StrEnum):
 
 ScalingOption = Annotated[
     ScalingChoice,
-    typer.Option("--scaling", help="Of R for few-shot: the paper's code, its wording, or unit rows only."),
+    typer.Option("--scaling", help="Scaling of R for few-shot: as the paper's code, its text, or unit rows only."),
 ]
 
 
@@ -99,8 +100,8 @@ def _labelled_command(name: str) -> Callable[..., None]:
 
 
 for _name, _help in (
-    ("clevr4", "Clustering and few-shot classification on Clevr4-10k, by texture, shape, color and count."),
-    ("cards", "Clustering and few-shot classification on Cards, by number and suits."),
+    ("clevr4", "Cluster and few-shot classify Clevr4-10k, by 4 criteria."),
+    ("cards", "Cluster and few-shot classify Cards, by number and suits."),
 ):
     app.command(_name, help=_help)(_labelled_command(_name))
 
@@ -121,15 +122,20 @@ def fashion(
     fine_tune: Annotated[
         bool, typer.Option("--fine-tune", help="Train the image tower behind the heads too, and add its row.")
     ] = False,
-    epochs: Annotated[int, typer.Option(min=1, help="Of the heads' training.")] = 1000,
-    tuning_epochs: Annotated[int, typer.Option(min=1, help="Of the image tower's; the paper's code has 50.")] = 100,
-    triplets: Annotated[int, typer.Option(min=1, help="In each epoch of either.")] = 100_000,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of the heads' training.")] = 1000,
+    tuning_epochs: Annotated[
+        int, typer.Option(min=1, help="Epochs for the image tower; the paper's code has 50.")
+    ] = 100,
+    triplets: Annotated[int, typer.Option(min=1, help="Triplets in each epoch of either.")] = 100_000,
     preset: Preset = "paper",
     limit: Limit = None,
     out: Out = Path("crl-eval/fashion"),
     device: Device = "auto",
 ) -> None:
-    """Retrieval on DeepFashion, by texture, fabric, shape, part and style; as it is, or with training."""
+    """Retrieve from DeepFashion by attribute, also with training.
+
+    The attributes are texture, fabric, shape, part and style.
+    """
     from crl_qdrant.evaluation.datasets.deepfashion import FASHION_PROMPTS, load_deepfashion
     from crl_qdrant.evaluation.fashion import attribute_projections, projected
     from crl_qdrant.evaluation.tasks import evaluate_attributes
@@ -145,27 +151,24 @@ def fashion(
     }
     settings = {"words reduced to": "not reduced" if components is None else str(components)}
     if train or fine_tune:
-        from crl_qdrant.evaluation.fashion_training import STAGE_1, STAGE_2, trained_methods
+        from crl_qdrant.evaluation.fashion_training import FashionTraining, STAGE_1, STAGE_2, trained_methods
 
-        stages = {"heads": epochs} | ({"image tower": tuning_epochs} if fine_tune else {})
-        settings["training"] = ", ".join(f"{what} {number} epochs of {triplets:,}" for what, number in stages.items())
-        methods |= trained_methods(
-            data,
-            found.images,
-            images,
-            model,
-            {name: each for name, each in projections.items() if name in found.queries},
-            replace(STAGE_1, epochs=epochs, triplets=triplets),
-            replace(STAGE_2, epochs=tuning_epochs, triplets=triplets) if fine_tune else None,
-            limit=limit,
-            out=out,
-            device=choose_device(device),
-        )
+        tower = replace(STAGE_2, epochs=tuning_epochs, triplets=triplets) if fine_tune else None
+        heads = replace(STAGE_1, epochs=epochs, triplets=triplets)
+        settings["training"] = _stages(heads, tower)
+        training = FashionTraining(data, model, heads, tower, limit, out, choose_device(device))
+        wanted = {name: each for name, each in projections.items() if name in found.queries}
+        methods |= trained_methods(training, found.images, images, wanted)
     results = evaluate_attributes("DeepFashion: retrieval by attribute", found, list(criteria), methods)
     listed = {name: f"{len(each.rows)} to {len(found.candidates[name].rows)}" for name, each in found.queries.items()}
     settings["queries to candidates"] = ", ".join(f"{name} {each}" for name, each in listed.items())
     more = () if limit is None else (_NOT_COMPARABLE,)
     report("DeepFashion", replace(results, notes=results.notes + notes + more), model, criteria, settings, out, device)
+
+
+def _stages(heads: TripletSettings, tower: TripletSettings | None) -> str:
+    stages = {"heads": heads} | ({} if tower is None else {"image tower": tower})
+    return ", ".join(f"{stage} {each.epochs} epochs of {each.triplets:,}" for stage, each in stages.items())
 
 
 @app.command()
@@ -189,7 +192,10 @@ def genecis(
     out: Out = Path("crl-eval/genecis"),
     device: Device = "auto",
 ) -> None:
-    """Conditional similarity on GeneCIS' focus and change on objects, by the criterion "scene"."""
+    """Find the right image in the galleries of GeneCIS.
+
+    The tasks are focus and change on objects, by the criterion "scene".
+    """
     from crl_qdrant.evaluation.combiner import Combiner
     from crl_qdrant.evaluation.datasets.genecis import GENECIS_PROMPTS, GENECIS_QUERIES, load_genecis
     from crl_qdrant.evaluation.tasks import evaluate_galleries, GalleryModel
@@ -219,13 +225,16 @@ def genecis(
 @app.command()
 def demo(
     small: Annotated[bool, typer.Option("--small", help="Few products and seeds: seconds instead of minutes.")] = False,
-    encoder: Annotated[str, typer.Option(help="What embeds images and words.")] = "demo",
+    encoder: Annotated[str, typer.Option(help="Encoder of images and words.")] = "demo",
     seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds; 20, or 2 with --small.")] = None,
     preset: Preset = "paper",
     out: Out = Path("crl-eval/demo"),
     device: Device = "auto",
 ) -> None:
-    """All four tasks on the demo's rendered catalogue: nothing to download."""
+    """Run all four tasks on the demo's rendered catalogue.
+
+    Nothing is downloaded.
+    """
     from crl_qdrant.demo.evaluate import evaluate_demo
     from crl_qdrant.demo.run import CRITERIA
 
