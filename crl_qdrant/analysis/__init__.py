@@ -1,1 +1,1 @@
-"""What a criterion does on a collection beside searching it: groups, labels, tags, trained heads, measurements."""
+"""Tasks of a criterion beside search: groups, labels, tags, trained heads, measurements."""

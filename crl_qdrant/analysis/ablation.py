@@ -1,4 +1,4 @@
-"""Which options suit a criterion best, measured with a few labels that the shop has."""
+"""Options of a criterion measured on labels that a shop has."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ VARIATIONS: Final[Sequence[tuple[str, Mapping[str, Any]]]] = (
     ("default", {"weighting": 0, "energy": 0.95}),
     ("suppressed", {"blend": 1}),
 )
-"""What is tried: a preset, and options that differ from it."""
+"""Variants to try: a preset, and options that differ from it."""
 
 _RAW: Final = "raw"
 _CURRENT: Final = "as it is"
@@ -46,16 +46,16 @@ _DEFAULT: Final = "default"
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way of turning the words into representations, and how well items of the same label are found by it.
+    """One set of options, and the precision of finding items of the same label by it.
 
     Attributes:
-        name: preset and options; "raw" for the plain embeddings, "as it is" for options that no other variant has.
+        name: preset and options; "raw" for the plain embeddings, "as it is" for current options of its own.
         precision: leave-one-out mAP in [0, 1].
-        gain: how much more that is than the reference's.
+        gain: difference to the reference's precision.
         error: standard error of the gain.
-        current: whether the criterion is so defined.
-        preset: to define it so; None for what cannot be defined so, or is already.
-        options: those that differ from the preset's.
+        current: whether these are the criterion's options now.
+        preset: to define it with; None for "raw" and "as it is".
+        options: the ones that differ from the preset's.
     """
 
     name: str
@@ -69,15 +69,15 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Ablation:
-    """How well each variant of a criterion finds items of the same label.
+    """The variants of a criterion, measured by how well items of the same label find each other.
 
     Attributes:
         criterion: its name.
-        labels: the payload field that says which items belong together.
-        items: how many were compared.
-        reference: the variant that gains are measured from: "default", or "raw" where the default cannot be.
+        labels: the payload field with the labels.
+        items: number of items compared.
+        reference: the variant that gains are measured from: "default", or "raw" if the default cannot be built.
         variants: best first.
-        skipped: by name, why a variant could not be measured.
+        skipped: by name, the reason why a variant could not be measured.
     """
 
     criterion: str
@@ -89,19 +89,19 @@ class Ablation:
 
     @property
     def recommended(self) -> Variant:
-        """The best variant that a criterion can have; the default, where that is within one standard error of it."""
+        """The best variant that a criterion can have; the default if it is within one standard error of the best."""
         best = next(each for each in self.variants if each.preset is not None or each.current)
         default = next((each for each in self.variants if each.name == _DEFAULT), best)
         return default if best.gain <= best.error else best
 
     @property
     def helps(self) -> bool:
-        """Whether some variant is better, by these labels, than a search without a criterion."""
+        """Whether some variant is better by these labels than a search without a criterion."""
         return self.variants[0].name != _RAW
 
     @property
     def command(self) -> str | None:
-        """The command that takes what is recommended; None where the criterion is so already."""
+        """The command that takes the recommendation; None if the criterion has these options already."""
         chosen = self.recommended
         if chosen.current or chosen.preset is None:
             return None
@@ -112,15 +112,15 @@ class Ablation:
 def ablate(
     store: Store, criteria: Criteria, name: str, labels: str, *, sample: int, seed: int, advance: Advance
 ) -> Ablation:
-    """Measure the variants of a criterion; `CRLCollection.ablate` says what each argument is and what is raised."""
+    """Measure the variants of a criterion; `CRLCollection.ablate` has the arguments and errors."""
     sample, seed = whole_number("sample", sample, least=2), whole_number("seed", seed, least=0)
     if not isinstance(labels, str) or not labels:
-        raise InputError(f"labels is the name of a payload field, got {labels!r}")
+        raise InputError(f"`labels` must be the name of a payload field, got {labels!r}")
     stored, raw = criteria.find(name), criteria.manifest.raw
     others = criteria.manifest.definitions
     drawn = draw(store, raw, sample, seed=seed, having=labels, with_payload=[labels])
     if not drawn.ids:
-        raise InputError(f"no item has a value in {labels!r}; name the payload field that holds the labels")
+        raise InputError(f"no item has a value in {labels!r}; name the payload field with the labels")
     values = [_label(at_path(payload, labels), labels) for payload in drawn.payloads]
     precision = Precision(values, seed=seed)
     if not precision.usable:
@@ -152,7 +152,7 @@ def ablate(
 
 
 def titles() -> list[str]:
-    """The names of all variants that are tried, in the order in which they are."""
+    """The names of all variants, in the order in which they are tried."""
     return [_RAW, *(_title(preset, changed) for preset, changed in VARIATIONS)]
 
 
@@ -162,7 +162,7 @@ def _title(preset: str, changed: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """A variant's mAP [1 + halves]: of all items, then of each half; and what it is."""
+    """A variant with its mAP [1 + halves]: of all items, then of each half."""
 
     name: str
     precisions: npt.NDArray[np.float64]
@@ -188,7 +188,9 @@ def _candidate(
 
 def _label(value: Any, field: str) -> object:
     if isinstance(value, (list, dict)):
-        raise InputError(f"a label is one value for each item, and {field!r} holds {value!r:.60}; use another field")
+        raise InputError(
+            f"a label must be one value for each item, and {field!r} holds {value!r:.60}; use another field"
+        )
     return value
 
 

@@ -1,4 +1,4 @@
-"""Which items no example is near to: they are better left unlabelled than labelled by the nearest of wrong classes."""
+"""Items that no example is near to: better left without a label than given the nearest of wrong ones."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _nearness(
     *,
     left_out: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """How much nearer items are to their class than to what surrounds them, float64 [N]."""
+    """Nearness [N] of items to their class, beside their nearness to the items around them."""
     cosines = (rows @ examples.rows.T).astype(np.float64)
     cosines[classes[:, None] != examples.classes] = np.nan
     if left_out is not None:

@@ -29,13 +29,13 @@ _DECIMALS: Final = 4  # items that agree in so many are one to k-means
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A group of items that are alike.
+    """A group of similar items.
 
     Attributes:
-        name: the criterion's words that the group has most more of than all items, three at most; "" for a group by the
-            raw embeddings, which have no words.
-        words: every word that it has more of, with how much more, most first.
-        size: how many items.
+        name: up to three of the criterion's words, those that the group exceeds all items in most; "" for a group by
+            the raw embeddings, which have no words.
+        words: every word in which it exceeds all items, with the difference, largest first.
+        size: number of items.
         examples: the items nearest to its centre, at most eight, nearest first.
     """
 
@@ -54,8 +54,8 @@ class Clustering:
         ids: N items.
         labels: int64 [N], the position of each one's group in `clusters`.
         clusters: the groups, largest first.
-        silhouette: how well they are told apart, from -1 to 1, on a sample; NaN where that cannot be said.
-        suggested: where the number of groups was to be found, the silhouette of each that was tried.
+        silhouette: separation of the groups, from -1 to 1, on a sample; NaN if it is undefined.
+        suggested: the silhouette by number of groups, if the number was to be found.
     """
 
     criterion: str | None
@@ -72,37 +72,37 @@ class Clustering:
 
     @property
     def sizes(self) -> list[int]:
-        """How many items each group has."""
+        """The number of items in each group."""
         return [each.size for each in self.clusters]
 
     def values(self) -> list[str | int]:
-        """What a payload field is given: for each of the N items its group's name, or its number where it has none."""
+        """Values for a payload field: each item's group by name, or by number if it has no name."""
         return [self.clusters[each].name or each for each in self.labels.tolist()]
 
 
 def cluster(
     space: Space, ids: Sequence[PointId], embeddings: Float32Array, k: int | None, *, seed: int, sample: int
 ) -> Clustering:
-    """Groups by k-means; `CRLCollection.cluster` says more.
+    """Group items by k-means, see `CRLCollection.cluster`.
 
     Args:
         space: where items are compared.
         ids: N items.
         embeddings: theirs, [N, d], unit rows.
-        k: how many groups; None: as many as have the largest silhouette, of 2 to 20.
+        k: number of groups; None: the number from 2 to 20 with the largest silhouette.
         seed: of k-means and of the sample.
-        sample: items on which the silhouette is measured, and the number of groups is found.
+        sample: number of items to measure the silhouette on.
 
     Raises:
-        InputError: a k, seed or sample that cannot be, or fewer different items than groups.
-        MissingPackageError: scikit-learn is not installed.
+        InputError: if k, seed or sample is out of range, or there are fewer different items than groups.
+        MissingPackageError: if scikit-learn is not installed.
     """
     seed, sample = whole_number("seed", seed, least=0, most=LARGEST_SEED), whole_number("sample", sample, least=10)
     least = 3 if k is None else whole_number("k", k, least=2)
     rows = space.represent(embeddings) if len(ids) else embeddings
     different = _different(rows, most=max(least, _MOST_SUGGESTED + 1))
     if different < least:
-        raise InputError(f"{least} different items are needed at least to make groups, and there are {different}")
+        raise InputError(f"grouping needs at least {least} different items, and there are {different}")
     rng = np.random.default_rng(seed)
     some = rows if len(rows) <= sample else rows[np.sort(rng.choice(len(rows), size=sample, replace=False))]
     suggested: dict[int, float] = {}
@@ -125,7 +125,7 @@ def cluster(
 
 
 def _different(rows: Float32Array, *, most: int) -> int:
-    """How many rows are different, counted up to `most`."""
+    """Number of different rows, counted up to `most`."""
     seen: set[bytes] = set()
     for row in rows:
         seen.add((np.round(row, _DECIMALS) + 0.0).tobytes())  # + 0.0: no negative zeros
@@ -165,12 +165,12 @@ def _largest_first(labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 def _words(
     space: Space, embeddings: Float32Array, rows: Float32Array, labels: npt.NDArray[np.int64]
 ) -> list[tuple[tuple[str, float], ...]]:
-    """For each group the words that its mean exceeds the mean of all items in, most first; none in the raw space."""
+    """For each group the words in which its mean exceeds that of all items, most first; none in the raw space."""
     groups = range(int(labels.max()) + 1)
     if space.stored is None:
         return [() for _ in groups]
     projection, words = space.stored.projection, space.stored.criterion.words
-    # what a head gives has no words; what it is given has
+    # the output of a head has no words; its input has
     by = rows if projection.head is None else projection.conditional(embeddings)
     means = np.stack([by[labels == number].mean(axis=0, dtype=np.float64) for number in groups])
     more = projection.by_words(means - by.mean(axis=0, dtype=np.float64)).sum(axis=1)  # [groups, K]: it is linear
@@ -182,7 +182,7 @@ def _words(
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """The same names, a second group of one name told apart by its number."""
+    """The names, with a number added to those that occur again."""
     seen: Counter[str] = Counter()
     told = []
     for name in names:

@@ -1,4 +1,4 @@
-"""How a criterion's words lie: how many directions they have, what is common to all, what other criteria share."""
+"""Geometry of a criterion's words: effective rank, common part, overlap with other criteria."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEADING: Final = 5
 
 
 class Overlap(NamedTuple):
-    """What two criteria's words share: cosines of the principal angles between their leading directions.
+    """Overlap of two criteria's words: cosines of the principal angles between their leading directions.
 
     Attributes:
         mean: mean squared cosine over the smaller span's directions, in [0, 1]: 0 nothing, 1 all of it.
@@ -28,7 +28,7 @@ class Overlap(NamedTuple):
 
 
 def effective_rank(texts: Float32Array) -> float:
-    """In how many directions the words differ: exp of the entropy of the shares that squared singular values have.
+    """The number of directions in which words differ: exp of the entropy of the squared singular values' shares.
 
     Roy and Vetterli's effective rank (EUSIPCO 2007), of the squared values, so that shares are shares of the variance.
 
@@ -47,12 +47,12 @@ def effective_rank(texts: Float32Array) -> float:
 
 
 def common_share(texts: Float32Array) -> float:
-    """What part of the words is common to all of them: |mean of T|² in [0, 1], T [K, d] with unit rows."""
+    """The share of the words that is common to all: |mean of T|² in [0, 1], T [K, d] with unit rows."""
     return float(np.square(texts.mean(axis=0, dtype=np.float64)).sum())
 
 
 def overlap(ours: Float32Array, theirs: Float32Array) -> Overlap:
-    """How much the leading directions of two criteria's centred words [K, d] overlap; each has up to `LEADING`."""
+    """Overlap of up to `LEADING` leading directions of two criteria's centred words [K, d]."""
     first, second = (leading_directions([texts], LEADING) for texts in (ours, theirs))
     # both have orthonormal rows, so these are the cosines of the principal angles; rounding may take one above 1
     cosines = np.linalg.svd(first @ second.T, compute_uv=False).clip(max=1.0)

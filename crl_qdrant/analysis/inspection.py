@@ -1,4 +1,4 @@
-"""A criterion looked into: how its words lie, how often each is used, and by which items."""
+"""Inspection of a criterion: the geometry of its words, and how often and by which items each is used."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _NEARLY_ALL: Final = 0.99
 
 @dataclass(frozen=True, slots=True)
 class WordUse:
-    """How one word is used by a sample of the collection.
+    """Use of one word by a sample of the collection.
 
     Attributes:
         word: the word.
         fires: share of the items that it fires for: it is among the words that they are more of than the average item
-            is, and of these among the first `top`. It is what `describe` says and `tag` writes.
+            is, and of these among the first `top`.
         above: share of the items that are more similar to it than to the criterion's words on average.
-        examples: the items that it fires for, those first that are most of it; the score is how much more than average.
+        examples: the items that it fires for, those that are most of it first; the score is their excess.
     """
 
     word: str
@@ -41,17 +41,17 @@ class WordUse:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a criterion's words are like, among themselves and on a sample of the collection.
+    """A criterion's words among themselves and on a sample of the collection.
 
     Attributes:
         criterion: its name.
         words: each word's use, the one that fires most often first.
         rank: dimensions of the representations.
-        effective_rank: in how many directions the words differ, from 1 to K - 1: exp of the entropy of the shares that
-            the centred words' squared singular values have.
+        effective_rank: the number of directions in which the words differ, from 1 to K - 1: exp of the entropy of the
+            shares of the centred words' squared singular values.
         common: share of the words' embeddings that is common to all of them, |mean of T|² in [0, 1].
-        overlaps: by other criterion, how much the two words' leading directions overlap.
-        items: how many items the sample has.
+        overlaps: by other criterion, the overlap of the two criteria's leading directions.
+        items: number of items in the sample.
     """
 
     criterion: str
@@ -64,14 +64,14 @@ class Inspection:
 
     @property
     def never(self) -> list[str]:
-        """Words that fire for no item: nothing in the catalogue is like that, or another word says it better."""
+        """Words that fire for no item: the catalogue has nothing like that, or another word fits better."""
         return [each.word for each in self.words if self.items and not each.fires]
 
     @property
     def always(self) -> list[str]:
-        """Words that nearly all items (99 %) are more similar to than to the average word: they tell nothing apart.
+        """Words that nearly all items (99 %) are more similar to than to the average word: they tell no items apart.
 
-        One may be the first word of no item all the same, and so among `never` too.
+        Such a word may still fire for no item, and so be among `never` too.
         """
         return [each.word for each in self.words if self.items and each.above >= _NEARLY_ALL]
 
@@ -109,7 +109,7 @@ def inspect(
     seed: int,
     with_payload: WithPayload,
 ) -> Inspection:
-    """Look into a criterion; `CRLCollection.inspect` says what each argument is and what is raised."""
+    """Inspect a criterion; `CRLCollection.inspect` has the arguments and errors."""
     sample, top = whole_number("sample", sample, least=1), whole_number("top", top, least=1)
     examples, seed = whole_number("examples", examples, least=0), whole_number("seed", seed, least=0)
     stored = criteria.find(name)
@@ -119,7 +119,7 @@ def inspect(
     drawn = draw(store, criteria.manifest.raw, sample, seed=seed)
     return Inspection(
         name,
-        _words(store, stored, drawn, top, examples, with_payload),
+        _words(store, stored, drawn, top=top, examples=examples, with_payload=with_payload),
         stored.rank,
         effective_rank(ours),
         common_share(ours),
@@ -129,7 +129,7 @@ def inspect(
 
 
 def _words(
-    store: Store, stored: StoredCriterion, sample: Sample, top: int, examples: int, with_payload: WithPayload
+    store: Store, stored: StoredCriterion, sample: Sample, *, top: int, examples: int, with_payload: WithPayload
 ) -> tuple[WordUse, ...]:
     from crl_qdrant.search.explain import WordSpace
 

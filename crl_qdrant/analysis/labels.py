@@ -1,4 +1,4 @@
-"""Labels of a collection's points: from a payload field, or as they are given."""
+"""Labels of a collection's points, from a payload field or given by id."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def labelled_points(
     """The points that have a label, and their raw embeddings, float32 [N, d], unit rows, in the same order.
 
     Args:
-        store: where the payloads are.
+        store: has the payloads.
         resident: gives the embeddings.
         labels: a payload field, or labels by id.
-        query_filter: in which points to look for the field.
+        query_filter: the points to look for the field in.
 
     Raises:
-        InputError: neither a field nor a mapping, an id that cannot be, no label at all, or one that is a list or an
-            object.
-        NotFoundError: one of the ids has no point, or none with an image embedding.
+        InputError: if `labels` is neither a field nor a mapping, an id is invalid, there is no label, or a label is a
+            list or an object.
+        NotFoundError: if one of the ids has no point, or none with an image embedding.
     """
     wanted = _checked(store, labels, query_filter)
     ids: list[PointId] = []
@@ -66,13 +66,15 @@ def _checked(store: Store, labels: Labels, query_filter: models.Filter | None) -
     elif isinstance(labels, str) and labels:
         found = dict(_of_field(store, labels, query_filter))
     else:
-        raise InputError(f"labels are the name of a payload field, or a mapping from ids to labels; got {labels!r:.80}")
+        raise InputError(
+            f"`labels` must be the name of a payload field or a mapping from ids to labels, got {labels!r:.80}"
+        )
     for each, label in found.items():
         if not isinstance(label, (str, int, float, bool)):
-            raise InputError(f"a label is one text, number or truth value; point {each!r} has {label!r:.80}")
+            raise InputError(f"a label must be one text, number or truth value; point {each!r} has {label!r:.80}")
     if not found:
         where = f"no point has a value in the payload field {labels!r}" if isinstance(labels, str) else "there are none"
-        raise InputError(f"labels are needed, and {where}")
+        raise InputError(f"there must be labels, and {where}")
     return found
 
 

@@ -37,11 +37,11 @@ def draw(
     """Points that have an embedding, at most `number`, each as likely as any other; the same for the same seed.
 
     Args:
-        store: where they are.
+        store: has the points.
         raw: the raw vectors.
-        number: how many at most.
+        number: points, at most.
         seed: of the random choice.
-        having: a payload field that they must have a value in.
+        having: a payload field in which they must have a value.
         with_payload: as in a search.
     """
     conditions = models.Filter(must=models.HasVectorCondition(has_vector=raw.vector))

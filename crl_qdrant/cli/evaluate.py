@@ -1,4 +1,4 @@
-"""`crl-qdrant eval …`: the paper's tables, one command each, on data of one's own or on the demo's catalogue."""
+"""`crl-qdrant eval …`: the paper's tables, one command each, and composed search on your own labels."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from crl_qdrant.errors import CriterionError
 if TYPE_CHECKING:
     from crl_qdrant import Criterion, Encoder
     from crl_qdrant.common.arrays import Float32Array
+    from crl_qdrant.projection.triplets import TripletSettings
 
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Measure clustering, few-shot classification and retrieval, raw and by criterion, beside the paper's figures.",
+    help="Measure clustering, few-shot classification and retrieval by criterion, and composed search on your labels.",
     no_args_is_help=True,
 )
 
@@ -33,7 +34,7 @@ _B16: Final = "open_clip:ViT-B-16-quickgelu/openai"
 _NOT_COMPARABLE: Final = "not the whole data set: figures are not to be compared with the paper's"
 
 Data = Annotated[
-    Path, typer.Option(help="The data set's folder; where it lacks something, the message says where to get it.")
+    Path, typer.Option(help="The data set's folder; if it lacks something, the message says where to get it.")
 ]
 Words = Annotated[
     Path | None,
@@ -50,7 +51,7 @@ Limit = Annotated[int | None, typer.Option(min=2, help="Only so many images or q
 
 
 class ScalingChoice(StrEnum):
-    """How R is scaled for few-shot classification."""
+    """Scaling of R for few-shot classification."""
 
     code = "code"
     paper = "paper"
@@ -58,7 +59,7 @@ class ScalingChoice(StrEnum):
 
 
 class FormChoice(StrEnum):
-    """Which form of the score of conditional similarity."""
+    """Form of the score of conditional similarity."""
 
     code = "code"
     paper = "paper"
@@ -145,27 +146,24 @@ def fashion(
     }
     settings = {"words reduced to": "not reduced" if components is None else str(components)}
     if train or fine_tune:
-        from crl_qdrant.evaluation.fashion_training import STAGE_1, STAGE_2, trained_methods
+        from crl_qdrant.evaluation.fashion_training import FashionTraining, STAGE_1, STAGE_2, trained_methods
 
-        stages = {"heads": epochs} | ({"image tower": tuning_epochs} if fine_tune else {})
-        settings["training"] = ", ".join(f"{what} {number} epochs of {triplets:,}" for what, number in stages.items())
-        methods |= trained_methods(
-            data,
-            found.images,
-            images,
-            model,
-            {name: each for name, each in projections.items() if name in found.queries},
-            replace(STAGE_1, epochs=epochs, triplets=triplets),
-            replace(STAGE_2, epochs=tuning_epochs, triplets=triplets) if fine_tune else None,
-            limit=limit,
-            out=out,
-            device=choose_device(device),
-        )
+        tower = replace(STAGE_2, epochs=tuning_epochs, triplets=triplets) if fine_tune else None
+        heads = replace(STAGE_1, epochs=epochs, triplets=triplets)
+        settings["training"] = _stages(heads, tower)
+        training = FashionTraining(data, model, heads, tower, limit, out, choose_device(device))
+        wanted = {name: each for name, each in projections.items() if name in found.queries}
+        methods |= trained_methods(training, found.images, images, wanted)
     results = evaluate_attributes("DeepFashion: retrieval by attribute", found, list(criteria), methods)
     listed = {name: f"{len(each.rows)} to {len(found.candidates[name].rows)}" for name, each in found.queries.items()}
     settings["queries to candidates"] = ", ".join(f"{name} {each}" for name, each in listed.items())
     more = () if limit is None else (_NOT_COMPARABLE,)
     report("DeepFashion", replace(results, notes=results.notes + notes + more), model, criteria, settings, out, device)
+
+
+def _stages(heads: TripletSettings, tower: TripletSettings | None) -> str:
+    stages = {"heads": heads} | ({} if tower is None else {"image tower": tower})
+    return ", ".join(f"{stage} {each.epochs} epochs of {each.triplets:,}" for stage, each in stages.items())
 
 
 @app.command()

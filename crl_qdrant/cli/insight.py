@@ -1,4 +1,4 @@
-"""`crl-qdrant criteria inspect`, `tag` and `ablate`: what a criterion does on a collection."""
+"""`crl-qdrant criteria inspect`, `tag` and `ablate`: a criterion on a collection."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def inspect(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Look into a criterion: which of its words are used, by which items, and what it shares with other criteria."""
+    """Inspect a criterion: which of its words are used, by which items, and its overlap with other criteria."""
     with open_collection(collection, location, device) as products:
         found = products.inspect(name, sample=sample, top=top, examples=examples, seed=seed, with_payload=[image_field])
         say_if_pending(products, name, location)
@@ -113,7 +113,7 @@ def tag(
 
 def ablate(
     name: Name,
-    labels: Annotated[str, typer.Option(help="The payload field that says which items belong together.")],
+    labels: Annotated[str, typer.Option(help="The payload field with the labels.")],
     sample: Annotated[int, typer.Option(min=2, help="How many items to compare.")] = 1000,
     seed: Seed = 0,
     location: Location = "./data",

@@ -1,4 +1,4 @@
-"""What an evaluation prints, and the page it writes."""
+"""Output of an evaluation: tables on the terminal, and a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`crl-qdrant cluster`, `few-shot` and `train-head`: what is done with a collection beside searching it."""
+"""`crl-qdrant cluster`, `few-shot` and `train-head`: tasks beside search."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def few_shot(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Label the rest of the items from a few examples."""
+    """Label the other items from a few examples."""
     from collections import Counter
 
     with open_collection(collection, location, device) as products:
@@ -107,7 +107,7 @@ def train_head(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Train a head for a criterion on labels. A materialised one changes over with the next materialize."""
+    """Train a head for a criterion on labels. A materialized criterion switches to it with the next materialize."""
     with open_collection(collection, location, device) as products:
         report = products.train_head(criterion, _labels(labels), out=out, epochs=epochs, seed=seed)
         if report.kept and not as_json:
@@ -124,7 +124,7 @@ def train_head(
 
 
 def _labels(source: str) -> str | dict[PointId, str]:
-    """The name of a payload field, or what a CSV file says."""
+    """The name of a payload field, or the labels in a CSV file."""
     from crl_qdrant import id_of_key
 
     path = Path(source)

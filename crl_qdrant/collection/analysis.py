@@ -40,20 +40,20 @@ class Analysis(Content):
         seed: int = 0,
         with_payload: WithPayload = True,
     ) -> Inspection:
-        """Look into a criterion: which of its words are used, by which items, and what it shares with others.
+        """Inspect a criterion: which of its words are used, by which items, and its overlap with other criteria.
 
         Args:
             name: a defined criterion.
-            sample: how many items to look at, drawn at random.
-            top: how many words an item has: a word fires for it if it is among these, and more than average.
-            examples: how many items to name for each word, at most.
+            sample: number of items to look at, drawn at random.
+            top: words of an item: a word fires for it if it is among these, and more than average.
+            examples: items to name for each word, at most.
             seed: of the random choice.
             with_payload: of the examples, as in `search`.
 
         Raises:
-            NotFoundError: no such criterion.
-            InputError: a number that cannot be.
-            StoreError: the store refused.
+            NotFoundError: if there is no such criterion.
+            InputError: if a number is out of range.
+            StoreError: if the store refuses.
         """
         return inspect(
             self._store,
@@ -124,13 +124,13 @@ class Analysis(Content):
     ) -> Ablation:
         """Measure every preset, and some single options, of a criterion on labels; nothing is changed.
 
-        Items are found by items of the same label: leave-one-out mAP. The standard error of a difference is that over
+        The measure is leave-one-out mAP of finding items of the same label. Standard errors of differences come from
         random halves of the items.
 
         Args:
             name: a defined criterion.
-            labels: the payload field that says which items belong together; those without it are left out.
-            sample: how many items to compare, drawn at random; time grows with their square.
+            labels: the payload field with the labels; items without one are left out.
+            sample: number of items to compare, drawn at random; time grows with its square.
             seed: of the random choices.
             progress: a bar on the terminal; None: where there is a terminal.
 
@@ -138,9 +138,9 @@ class Analysis(Content):
             Every variant's mAP, best first, and `recommended` among them.
 
         Raises:
-            NotFoundError: no such criterion.
-            InputError: no items with labels, or too few of the same; labels that are lists.
-            StoreError: the store refused.
+            NotFoundError: if there is no such criterion.
+            InputError: if no items have labels, too few share one, or labels are lists.
+            StoreError: if the store refuses.
         """
         with progress_bar(f"measuring {name}", show=progress) as advance:
             return ablate(self._store, self._criteria, name, labels, sample=sample, seed=seed, advance=advance)
@@ -332,35 +332,35 @@ class Analysis(Content):
         seed: int = 0,
         progress: bool | None = None,
     ) -> HeadReport:
-        """Train a head on labels of your own: two layers that make a criterion's representations fit them better.
+        """Train a head on labels of your own: two layers that fit a criterion's representations to them.
 
-        The head becomes a part of the criterion where it is better than going without on items that it was not
-        trained on. It is searched by at once; a materialised criterion goes on as it was until `materialize` has built
-        its new named vector, of `out` dimensions, beside the old one. `describe` goes on telling the words of the
-        representation in front of the head; `explain` cannot, since the head's cosines are no sums over words. To
-        `define` the criterion otherwise, to `migrate` or to `drop_head` takes the head away.
+        The head becomes part of the criterion if it is better than no head on items that it was not trained on.
+        Searches use it at once; those of a materialized criterion use it after `materialize` has built the new named
+        vector, of `out` dimensions. `describe` still gives the words of the representation in front of the head;
+        `explain` does not work, since the head's cosines are no sums over words. `drop_head`, `migrate` and `define`
+        with other words or options remove the head.
 
         Args:
             criterion: name of a defined criterion.
-            labels: the payload field with the labels, or labels by id. Items of the same label are to be near.
-            query_filter: in which points to look for the field.
+            labels: the payload field with the labels, or labels by id. Items of one label should be near.
+            query_filter: the points to look for the field in.
             out: dimensions of the head's output.
-            hidden: of its hidden layer; None: the mean of those in front of it and behind it.
-            epochs: of 10,000 triplets each, at most; training ends after ten that brought nothing.
+            hidden: dimensions of its hidden layer; None: the mean of its input's and its output's.
+            epochs: of 10,000 triplets each, at most; training stops after ten without improvement.
             learning_rate: of the first epochs.
-            validation: share of each label's items that it is not trained on but measured by.
+            validation: share of each label's items that is held out to measure the head.
             seed: the same gives the same head on the same device.
             progress: a bar on the terminal; None: where there is a terminal.
 
         Returns:
-            mAP of the validation items by the raw embeddings, by the criterion and with the head, and what was done.
+            mAP of the held-out items by the raw embeddings, by the criterion and with the head, and more.
 
         Raises:
-            NotFoundError: no such criterion, or no point for one of the ids.
-            InputError: no labels, fewer than two with four items each, or some that are lists or objects; a number
-                that cannot be.
-            CriterionError: the criterion was changed meanwhile.
-            StoreError: the store refused.
+            NotFoundError: if there is no such criterion, or no point for one of the ids.
+            InputError: if fewer than two labels have four items each, a label is a list or an object, or a number is
+                out of range.
+            CriterionError: if the criterion was changed meanwhile.
+            StoreError: if the store refuses.
         """
         from crl_qdrant.common.device import choose_device
         from crl_qdrant.projection.triplets import TripletSettings
@@ -384,11 +384,11 @@ class Analysis(Content):
         return report
 
     def drop_head(self, criterion: str) -> None:
-        """Take a criterion's trained head away; a materialised one goes on as it was until the next `materialize`.
+        """Remove a criterion's trained head; a materialized criterion keeps it until the next `materialize`.
 
         Raises:
-            NotFoundError: no such criterion.
-            StoreError: the store refused.
+            NotFoundError: if there is no such criterion.
+            StoreError: if the store refuses.
         """
         with self._write_lock:
             self._criteria.refresh()

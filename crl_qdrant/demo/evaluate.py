@@ -1,4 +1,4 @@
-"""The paper's four tasks on the demo's catalogue: the whole evaluation, without data or weights to download."""
+"""The paper's four tasks on the demo's catalogue, with nothing to download."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def evaluate_demo(
     """Clustering, few-shot, retrieval by attribute and similarity in galleries, raw and by criterion.
 
     Args:
-        out: folder for pictures and embeddings; run again, what is there is used.
-        encoder: embeds pictures and words.
+        out: folder for images and embeddings; a second run uses those that are there.
+        encoder: embeds images and words.
         number: products to render.
         preset: how words become a representation, as in `Criterion`.
         queries: of each half of the galleries, and of retrieval by attribute, which ranks the other products.
@@ -50,7 +50,7 @@ def evaluate_demo(
         progress: bars on the terminal; None: where there is a terminal.
 
     Raises:
-        StoreError: the folder cannot be written.
+        StoreError: if the folder cannot be written.
     """
     products = sample_products(number, seed=_SEED)
     paths = _drawn(products, out / "images", progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import jinja2
 
@@ -29,44 +29,53 @@ def render_page(
     return template.render(queries=queries, precision=precision, number=len(products))
 
 
+class _Row(NamedTuple):
+    """One search of the page: its name, its options, and the attributes of a right hit.
+
+    `unlike` is the attribute in which a right hit differs from the query; "" for none.
+    """
+
+    name: str
+    options: dict[str, Any]
+    right: dict[str, str]
+    unlike: str = ""
+
+    def is_right(self, payload: dict[str, Any], own: dict[str, str]) -> bool:
+        agrees = all(payload[name] == value for name, value in self.right.items())
+        return bool(self.right) and agrees and (not self.unlike or payload[self.unlike] != own[self.unlike])
+
+
 def _rows(collection: CRLCollection, number: int, product: Product) -> list[dict[str, Any]]:
-    """What is searched for each query, and what a right hit has."""
+    """The searches for one query product, with their hits."""
     own = product.attributes()
     colour = _next_colour(product.colour)
-    asked: list[tuple[str, dict[str, Any], dict[str, str], str]] = [("overall", {}, {}, "")]
-    asked += [(name, {"criterion": name, "explain": True}, {name: own[name]}, "") for name in ATTRIBUTES]
-    unlike = {"silhouette": 1.0, "colour": -1.0}
     composed = {"criterion": "silhouette", "modifier": colour, "criterion_weight": 1.0, "oversample": 40}
-    asked += [
-        ("silhouette, other colour", {"criterion": unlike}, _some(own, "silhouette"), "colour"),
-        ("pattern and count", {"criterion": {"pattern": 1.0, "count": 1.0}}, _some(own, "pattern", "count"), ""),
-        (f"silhouette + “{colour}”", composed, {**_some(own, "silhouette"), "colour": colour}, ""),
+    rows = [
+        _Row("overall", {}, {}),
+        *(_Row(name, {"criterion": name, "explain": True}, {name: own[name]}) for name in ATTRIBUTES),
+        _Row(
+            "silhouette, other colour",
+            {"criterion": {"silhouette": 1.0, "colour": -1.0}},
+            _some(own, "silhouette"),
+            "colour",
+        ),
+        _Row("pattern and count", {"criterion": {"pattern": 1.0, "count": 1.0}}, _some(own, "pattern", "count")),
+        _Row(f"silhouette + “{colour}”", composed, {**_some(own, "silhouette"), "colour": colour}),
     ]
-    return [
-        {"name": name, "figures": _figures(collection, number, options, right, unlike, own)}
-        for name, options, right, unlike in asked
-    ]
+    return [{"name": row.name, "figures": _figures(collection, number, row, own)} for row in rows]
 
 
-def _figures(
-    collection: CRLCollection,
-    number: int,
-    options: dict[str, Any],
-    right: dict[str, str],
-    unlike: str,
-    own: dict[str, str],
-) -> list[dict[str, Any]]:
+def _figures(collection: CRLCollection, number: int, row: _Row, own: dict[str, str]) -> list[dict[str, Any]]:
     figures = []
-    for hit in collection.search(like=number, limit=_HITS, **options):
+    for hit in collection.search(like=number, limit=_HITS, **row.options):
         payload = hit.payload or {}
         words = [word for explanation in hit.explanation.values() for word in explanation.matched[:2]]
-        agrees = all(payload[name] == value for name, value in right.items())
         figures.append(
             {
                 "image": payload["image"],
                 "caption": ", ".join(words) or payload["title"],
                 "title": f"{payload['title']}, score {hit.score:.4f}",
-                "match": bool(right) and agrees and (not unlike or payload[unlike] != own[unlike]),
+                "match": row.is_right(payload, own),
             }
         )
     return figures

@@ -1,4 +1,4 @@
-"""What the demo catalogue sells: four attributes, their values, and captions that speak of them.
+"""The demo's products: four attributes, their values, and captions that mention them.
 
 Each value has several phrasings. Captions drop attributes at random, as shop captions do: a model
 that always reads all four learns one entangled direction and no conditional representation.
@@ -63,7 +63,7 @@ _ENDINGS: Final = ("", "", " on a pale backdrop", " in a shop", " for everyday u
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One product of the demo catalogue; `seed` fixes everything about its picture that is not an attribute."""
+    """One product of the demo catalogue; `seed` fixes everything about its image that is not an attribute."""
 
     silhouette: str
     colour: str
@@ -73,7 +73,7 @@ class Product:
 
     @property
     def title(self) -> str:
-        """What a shop would call it."""
+        """The title that a shop would give it."""
         return f"{self.count} {self.colour} {self.pattern} {self.silhouette}"
 
     def attributes(self) -> dict[str, str]:
@@ -92,12 +92,12 @@ def sample_products(number: int, *, seed: int) -> list[Product]:
 
 
 def caption(product: Product, rng: random.Random, *, keep: float = 0.65) -> tuple[str, frozenset[str]]:
-    """A caption in one of several wordings, and the names of the attributes it speaks of.
+    """A caption in one of several wordings, and the names of the attributes that it mentions.
 
     Args:
-        product: what is described.
+        product: the product to describe.
         rng: source of the wording and of the attributes that are left out.
-        keep: probability in [0, 1] that an attribute is spoken of; at least one always is.
+        keep: probability in [0, 1] that an attribute is mentioned; at least one always is.
     """
     spoken = {name for name in ATTRIBUTES if rng.random() < keep} or {rng.choice(list(ATTRIBUTES))}
     phrase = {name: rng.choice(ATTRIBUTES[name][getattr(product, name)]) for name in spoken}

@@ -34,7 +34,7 @@ _SEED: Final = 2025
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """What the demo measured and wrote.
+    """Outcome of the demo.
 
     Attributes:
         precision: per criterion, leave-one-out mAP in [0, 1] of the raw and of the conditional representations.
@@ -46,17 +46,17 @@ class DemoResult:
 
 
 def run_demo(out: Path, *, number: int = 2000, device: str = "auto", progress: bool | None = None) -> DemoResult:
-    """Make the demo in a folder; run again, it uses what is there.
+    """Make the demo in a folder; a second run uses the collection that is there.
 
     Args:
-        out: folder for the collection, the pictures and `index.html`.
+        out: folder for the collection, the images and `index.html`.
         number: products to render.
         device: "auto", "cpu", "cuda" or "cuda:N".
         progress: bars on the terminal; None: where there is a terminal.
 
     Raises:
-        LockedError: another process has the folder's collection open.
-        StoreError: the folder cannot be written.
+        LockedError: if another process has the folder's collection open.
+        StoreError: if the folder cannot be written.
     """
     products = sample_products(number, seed=_SEED)
     pictures = out / "images"
@@ -77,12 +77,12 @@ def run_demo(out: Path, *, number: int = 2000, device: str = "auto", progress: b
 
 
 def draw(product: Product, folder: Path, number: int) -> Path:
-    """A product's picture in a folder, drawn unless it is there."""
+    """A product's image in a folder, rendered unless it is there."""
     path = folder / f"{number:05d}.png"
     if not path.exists():
         draft = path.with_suffix(".tmp")
         render(product).save(draft, format="png")
-        draft.rename(path)  # a picture that is there is whole
+        draft.rename(path)  # an image under its final name is complete
     return path
 
 

@@ -1,4 +1,4 @@
-"""Clustering by criterion: k-means on a representation, held against the criterion's classes."""
+"""Clustering by criterion: k-means on a representation, compared with the criterion's classes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Clustering", "cluster"]
 
 @dataclass(frozen=True, slots=True)
 class Clustering:
-    """What k-means found.
+    """Result of k-means.
 
     Attributes:
         agreements: with the classes, one for each seed.
@@ -55,8 +55,8 @@ def cluster(
         advance: called with 1 after each run.
 
     Raises:
-        InputError: not one label for each row, or no seed.
-        MissingPackageError: scikit-learn is not installed.
+        InputError: if rows and labels differ in number, or there is no seed.
+        MissingPackageError: if scikit-learn is not installed.
     """
     with evaluation_packages():
         from sklearn.cluster import KMeans

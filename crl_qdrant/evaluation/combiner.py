@@ -37,16 +37,15 @@ T = TypeVar("T")
 class Combiner:
     """The published weights, `vitb16_combiner_head.pt`, behind the encoder they were trained with.
 
-    With t and i the embeddings of condition and image as long as the model makes them, and
-    h = [relu(Wₜ·t), relu(Wᵢ·i)], the query is unit(W₂·relu(W₁·h) + s·t + (1 - s)·i), where s = σ(w₂·relu(w₁·h)); every
-    W has a bias.
+    The query is unit(W₂·relu(W₁·h) + s·t + (1 - s)·i). Here t and i are the embeddings of condition and image, not
+    normalised. Of them, h = [relu(Wₜ·t), relu(Wᵢ·i)] and s = σ(w₂·relu(w₁·h)). Every W has a bias.
 
     Args:
         path: a state dictionary, its names with or without "module." before them.
         encoder: an open_clip encoder; the published weights belong to ViT-B/16 with `vitb16_backbone.pt`.
 
     Raises:
-        EncoderError: weights that cannot be read or are of something else, or an encoder they do not fit.
+        EncoderError: if the weights cannot be read or are not a Combiner's, or do not fit the encoder.
     """
 
     def __init__(self, path: Path, encoder: Encoder) -> None:

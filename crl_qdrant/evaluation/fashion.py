@@ -56,17 +56,17 @@ def attribute_precision(
 def attribute_projections(
     criteria: Mapping[str, Criterion], encoder: Encoder, images: Float32Array, *, components: int | None = None
 ) -> dict[str, Projection]:
-    """By attribute, what its images are compared by.
+    """By attribute, the projection that its images are compared by.
 
     Args:
         criteria: by attribute.
         encoder: embeds the words.
         images: [N, d], unit rows; their mean is taken where a criterion's options ask for one.
-        components: rows that each attribute's words are reduced to, see `reduced_words`, and R is taken of these. None:
-            as the criterion's options have it.
+        components: number of rows that each attribute's words are reduced to before R is taken, see `reduced_words`.
+            None: the criterion's options apply.
 
     Raises:
-        CriterionError: options that suppress other criteria.
+        CriterionError: if the options suppress other criteria.
     """
     found = {}
     for name, criterion in criteria.items():
@@ -80,7 +80,7 @@ def attribute_projections(
 
 
 def projected(images: Float32Array, projection: Projection) -> Float32Array:
-    """What images are compared by, float32 [N, r], unit rows, of embeddings [N, d]."""
+    """Conditional representations of images, float32 [N, r], unit rows, from embeddings [N, d]."""
     return np.asarray(conditional_representation(torch.from_numpy(images), projection).numpy())
 
 

@@ -29,8 +29,8 @@ def few_shot(
 ) -> dict[int, Score]:
     """Accuracy by the number of shots: `LogisticRegression(max_iter=1000)` on k random images of each class.
 
-    All other images are the test; every seed draws anew (arXiv 2510.04564, section 4.2, and its code). The draw is
-    NumPy's `default_rng(seed)`, so single seeds are not the paper's, only their mean is to be compared.
+    All other images are the test set; every seed makes another draw (arXiv 2510.04564, section 4.2, and its code). The
+    draw is NumPy's `default_rng(seed)`: single seeds differ from the paper's, so compare means only.
 
     Args:
         features: float [N, r], as `rescale` gives them.
@@ -40,8 +40,8 @@ def few_shot(
         advance: called with 1 after each fit.
 
     Raises:
-        InputError: not one label for each row, or a class without an image left to test on.
-        MissingPackageError: scikit-learn is not installed.
+        InputError: if rows and labels differ in number, or a class has no image left to test on.
+        MissingPackageError: if scikit-learn is not installed.
     """
     with evaluation_packages():
         from sklearn.linear_model import LogisticRegression

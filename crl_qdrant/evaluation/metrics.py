@@ -22,7 +22,7 @@ __all__ = [
 
 
 class Agreement(NamedTuple):
-    """How well clusters agree with classes: NMI and ACC in [0, 1], ARI at most 1 and about 0 by chance."""
+    """Agreement of clusters with classes: NMI and ACC in [0, 1], ARI at most 1 and about 0 by chance."""
 
     nmi: float
     acc: float
@@ -33,7 +33,7 @@ def contingency(labels: Sequence[Any], clusters: Sequence[Any]) -> tuple[list[An
     """The classes in sorted order, and int64 [classes, clusters]: how many of each class are in each cluster.
 
     Raises:
-        InputError: not one cluster for each label, or none at all.
+        InputError: if labels and clusters differ in number, or there are none.
     """
     if len(labels) != len(clusters) or not len(labels):
         raise InputError(f"every label needs one cluster, got {len(labels)} labels and {len(clusters)} clusters")
@@ -52,11 +52,11 @@ def clustering_agreement(labels: Sequence[Any], clusters: Sequence[Any]) -> Agre
 
     Args:
         labels: N classes.
-        clusters: N clusters; their names mean nothing.
+        clusters: N clusters, with any names.
 
     Raises:
-        InputError: not one cluster for each label.
-        MissingPackageError: scikit-learn is not installed.
+        InputError: if labels and clusters differ in number.
+        MissingPackageError: if scikit-learn is not installed.
     """
     with evaluation_packages():
         from scipy.optimize import linear_sum_assignment
@@ -71,7 +71,7 @@ def clustering_agreement(labels: Sequence[Any], clusters: Sequence[Any]) -> Agre
 
 
 def target_rank(scores: npt.NDArray[Any], target: int) -> int:
-    """How many other candidates come before the target: 0 is first. Ties, and NaN, count against the target.
+    """The target's rank, 0 for the first. Ties, and NaN, count against the target.
 
     Args:
         scores: float [N], larger is nearer.

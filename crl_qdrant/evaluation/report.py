@@ -22,12 +22,12 @@ from crl_qdrant.evaluation.tables import Confusion, Results
 __all__ = ["Run", "versions", "write_report"]
 
 _PACKAGES: Final = ("numpy", "torch", "scikit-learn", "scipy", "open_clip_torch", "transformers", "pillow")
-_SIDE: Final = 88  # pixels of a neighbour's picture
+_SIDE: Final = 88  # pixels of a neighbour's image
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What has to be known to run it again.
+    """A run's data set, command and settings.
 
     Attributes:
         title: the data set.

@@ -24,7 +24,7 @@ class GalleryQuery:
     """One query; images are given by their rows.
 
     Attributes:
-        condition: what is to be the same, or what is to be different.
+        condition: the respect in which the target is the same, or differs.
         reference: the query image.
         target: the right answer.
         gallery: the wrong ones.
@@ -37,7 +37,7 @@ class GalleryQuery:
 
     @property
     def candidates(self) -> tuple[int, ...]:
-        """What is ranked: the target first, then the gallery."""
+        """The candidates to rank: the target first, then the gallery."""
         return (self.target, *self.gallery)
 
 

@@ -1,4 +1,4 @@
-"""What a task gives: tables of figures, and what a report shows beside them."""
+"""Results of a task: tables of figures, confusions and neighbours."""
 
 from __future__ import annotations
 

@@ -101,8 +101,8 @@ def evaluate_attributes(
     Args:
         title: the table's title.
         data: queries and candidates by attribute, and N images.
-        attributes: those to evaluate; those that nothing is searched by are left out.
-        methods: method -> what gives, for an attribute, all images as it compares them, [N, r], unit rows.
+        attributes: the ones to evaluate; one without queries is left out.
+        methods: by method, a function from an attribute to the representations of all images, [N, r], unit rows.
         progress: a bar on the terminal; None: where there is a terminal.
     """
     names = [name for name in attributes if name in data.queries]
@@ -128,13 +128,13 @@ def evaluate_attributes(
 
 
 class GalleryModel(NamedTuple):
-    """What galleries are searched with.
+    """An encoder with its image embeddings, to search galleries with.
 
     Attributes:
         encoder: embeds the words and the conditions.
         images: by it, [N, d], unit rows.
         mark: put behind the names of its methods; the paper's is "*" for fine-tuned weights.
-        combiner: one more method, where it is given.
+        combiner: one more method; None for none.
     """
 
     encoder: Encoder
@@ -157,7 +157,7 @@ def evaluate_galleries(
     Args:
         title: the table's title.
         data: queries by half.
-        models: what they are searched with, each a block of rows.
+        models: the encoders to search with, each a block of rows.
         criteria: half -> the criterion that its similarity is taken in.
         normalize: scale both similarities over the gallery, as the paper's code does.
         progress: a bar on the terminal; None: where there is a terminal.
@@ -212,7 +212,7 @@ def _confusion(name: str, method: str, labels: Sequence[str], clusters: Sequence
 def _neighbours(
     name: str, method: str, images: Sequence[Path], labels: Sequence[str], rows: Float32Array
 ) -> list[Neighbours]:
-    """The nearest images of a few queries spread over the data, themselves left out."""
+    """The nearest images of a few queries spread over the data, without the query itself."""
     shown = []
     for query in np.linspace(0, len(images) - 1, _QUERIES + 2).astype(int)[1:-1].tolist():
         scores = rows @ rows[query]

@@ -169,7 +169,7 @@ def test_labels_that_cannot_be(products: CRLCollection) -> None:
         products.ablate("colour", "own")
     with pytest.raises(InputError, match=r"one value for each item, and 'list' holds \['a'\]"):
         products.ablate("colour", "list")
-    with pytest.raises(InputError, match="labels is the name"):
+    with pytest.raises(InputError, match="`labels` must be the name"):
         products.ablate("colour", ["colour"])  # type: ignore[arg-type]
     for wrong in ({"sample": 1}, {"seed": -1}):
         with pytest.raises(InputError, match=next(iter(wrong))):

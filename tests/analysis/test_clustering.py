@@ -116,9 +116,9 @@ def test_bad_input(location: Any) -> None:
     products = three_ways(location)
     for options, complaint in (
         ({"k": 1}, "`k` must be at least 2, got 1"),
-        ({"k": 61}, "61 different items are needed at least to make groups, and there are "),
-        ({"field": "a..b"}, "field is a name of letters"),
-        ({"field": "crl_source"}, "field is a name of letters"),
+        ({"k": 61}, "grouping needs at least 61 different items, and there are "),
+        ({"field": "a..b"}, "a field's name must be"),
+        ({"field": "crl_source"}, "`field` must be another name"),
         ({"sample": 3}, "sample"),
         ({"seed": -1}, "seed"),
     ):
@@ -131,5 +131,5 @@ def test_bad_input(location: Any) -> None:
         products.cluster("way", query_filter=nowhere)
     products.add([1, 2, 3], embeddings=unit(np.ones((3, 6))))
     same = models.Filter(must=[models.HasIdCondition(has_id=[1, 2, 3])])
-    with pytest.raises(InputError, match="3 different items are needed at least to make groups, and there are 1"):
+    with pytest.raises(InputError, match="grouping needs at least 3 different items, and there are 1"):
         products.cluster(query_filter=same)

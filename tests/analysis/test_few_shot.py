@@ -200,16 +200,16 @@ def test_the_demo_is_tagged_from_one_example_of_each_value(demo_shop: dict[str, 
 def test_bad_input(location: Any) -> None:
     products = kinds(location)
     for given, complaint in (
-        ({}, "labels are needed, and there are none"),
+        ({}, "there must be labels, and there are none"),
         ({1: "a", 2: "a"}, "`examples` must have at least two labels, and all have 'a'"),
-        ({1: "a", 2: ["b"]}, r"a label is one text, number or truth value; point 2 has \['b'\]"),
+        ({1: "a", 2: ["b"]}, r"a label must be one text, number or truth value; point 2 has \['b'\]"),
         ({"SKU-7": "a"}, "a point's id is"),
         ("colour", "no point has a value in the payload field 'colour'"),
-        (["a"], "labels are the name of a payload field, or a mapping"),
+        (["a"], "`labels` must be the name of a payload field or a mapping"),
     ):
         with pytest.raises(InputError, match=complaint):
             products.few_shot("kind", given)
-    with pytest.raises(InputError, match="a field's name is like"):
+    with pytest.raises(InputError, match="a field's name must be like"):
         products.few_shot("kind", examples(1), field="kind[]")
     with pytest.raises(NotFoundError, match=r"1 of 2 labelled points are not there .* the first: 99"):
         products.few_shot("kind", {1: "a", 99: "b"})

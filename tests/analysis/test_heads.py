@@ -312,10 +312,10 @@ def test_bad_input(location: Any) -> None:
     products = shop(location)
     every: tuple[tuple[Any, dict[str, Any], str], ...] = (
         ("colour", {}, "no point has a value in the payload field 'colour'"),
-        ({}, {}, "labels are needed, and there are none"),
+        ({}, {}, "there must be labels, and there are none"),
         (dict.fromkeys(range(9), "a"), {}, "at least two labels with 4 items each; there are: 'a' 9"),
         ("n", {}, "at least two labels with 4 items each; there are: 0 1, 1 1"),
-        ({1: ["a"]}, {}, "a label is one text"),
+        ({1: ["a"]}, {}, "a label must be one text"),
         ("cut", {"validation": 1.0}, "`validation` must be above 0 and below 1"),
         ("cut", {"out": 0}, "`out` must be at least 1, got 0"),
         ("cut", {"epochs": 0}, "epochs must be"),

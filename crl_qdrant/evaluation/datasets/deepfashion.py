@@ -121,7 +121,7 @@ def load_deepfashion(root: Path, *, split: str = "test") -> AttributeRetrieval:
 
 
 def load_deepfashion_training(root: Path) -> AttributeImages:
-    """What heads are trained on: `label_train`, whose lines have all values of an image.
+    """Load the training images: `label_train`, whose lines have all values of an image.
 
     Args:
         root: as `load_deepfashion` takes it.
@@ -147,12 +147,12 @@ def _folder(root: Path) -> Path:
 
 
 def _entries(path: Path, images: int, *, several: bool = False) -> tuple[dict[str, Entries], int]:
-    """Entries by attribute, in the file's order, and the number of lines that came before.
+    """Entries by attribute, in the file's order, and the number of repeated lines.
 
     Args:
         path: a file of lines `id attribute value`.
-        images: how many ids there are.
-        several: whether a line may go on with more attributes and values.
+        images: number of ids.
+        several: whether a line may have more than one attribute and value.
     """
     names = list(_VALUES)
     form = "id attribute value [attribute value …]" if several else "id attribute value"

@@ -1,4 +1,4 @@
-"""What every loader does with files: require them, read them, and say what is wrong with the first few."""
+"""Files of a data set: required, read, and named in errors, the first few of them."""
 
 from __future__ import annotations
 
