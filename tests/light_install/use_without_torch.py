@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant import Criterion, CRLCollection, Hits
+from crl_qdrant import Criterion, CRLCollection, Hits, MissingPackageError
+from crl_qdrant.encoders import load_encoder
 
 Rows = npt.NDArray[np.float64]
 NUMBER, DIMENSION = 300, 32
@@ -51,6 +52,14 @@ def assert_ranked(hits: Hits, scores: Rows, *, within: float = 2e-3) -> None:
     assert np.allclose([hit.score for hit in hits], best, atol=within)
 
 
+def what_is_missing(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except MissingPackageError as error:
+        return str(error)
+    raise AssertionError("this is said to need torch")
+
+
 def main(location: Path) -> None:
     representation = unit(IMAGES @ WORDS.T)
     by_heel = representation @ representation[0]
@@ -75,6 +84,9 @@ def main(location: Path) -> None:
         assert shoes.search(like=3, criterion="cut", explain=True)[0].explanation["cut"].words
     with CRLCollection.open("shoes", location=location) as again:
         assert_ranked(again.search(embedding=IMAGES[0], criterion="heel"), by_heel)
+        assert 'pip install "crl-qdrant[gpu]"' in what_is_missing(lambda: again.train_head("heel", {1: "a", 2: "b"}))
+    assert 'pip install "crl-qdrant[open-clip]"' in what_is_missing(lambda: load_encoder("demo"))
+    assert 'pip install "crl-qdrant[transformers]"' in what_is_missing(lambda: load_encoder("transformers:some/model"))
     assert importlib.util.find_spec("torch") is None
 
 
