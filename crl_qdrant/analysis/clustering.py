@@ -14,8 +14,8 @@ from crl_qdrant.common.arguments import LARGEST_SEED, whole_number
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.extras import needed
 from crl_qdrant.common.points import PointId
+from crl_qdrant.criteria.space import Space
 from crl_qdrant.errors import InputError
-from crl_qdrant.search.space import Space
 
 __all__ = ["Cluster", "Clustering", "cluster"]
 
@@ -119,7 +119,7 @@ def cluster(
         distance = np.linalg.norm(rows[members] - rows[members].mean(axis=0), axis=1)
         nearest = members[np.argsort(distance, kind="stable")[:_EXAMPLES]]
         clusters.append(Cluster(name, each, len(members), tuple(ids[at] for at in nearest)))
-    criterion = None if space.stored is None else space.name
+    criterion = None if space.projection is None else space.name
     measured = _silhouette(rows, labels, seed=seed, sample=sample)
     return Clustering(criterion, list(ids), labels, tuple(clusters), measured, suggested)
 
@@ -167,9 +167,9 @@ def _words(
 ) -> list[tuple[tuple[str, float], ...]]:
     """For each group the words in which its mean exceeds that of all items, most first; none in the raw space."""
     groups = range(int(labels.max()) + 1)
-    if space.stored is None:
+    if space.projection is None:
         return [() for _ in groups]
-    projection, words = space.stored.projection, space.stored.criterion.words
+    projection, words = space.projection, space.words
     # the output of a head has no words; its input has
     by = rows if projection.head is None else projection.conditional(embeddings)
     means = np.stack([by[labels == number].mean(axis=0, dtype=np.float64) for number in groups])

@@ -18,9 +18,9 @@ from crl_qdrant.analysis.scaling import rescale
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.extras import needed
 from crl_qdrant.common.points import Payload, PointId
+from crl_qdrant.criteria.space import Space
 from crl_qdrant.errors import InputError
 from crl_qdrant.ingestion.items import PROBABILITY
-from crl_qdrant.search.space import Space
 
 __all__ = ["FewShot", "Unlabelled", "few_shot"]
 
@@ -116,7 +116,7 @@ def few_shot(
         far = is_far(represented[len(known) :], best, near, space.represent(sample))
     withheld = np.zeros(len(best), dtype=np.bool_) if far is None else far
     return FewShot(
-        None if space.stored is None else space.name,
+        None if space.projection is None else space.name,
         dict(examples),
         others.ids,
         [None if gone else classes[at] for at, gone in zip(best.tolist(), withheld.tolist(), strict=True)],
@@ -131,7 +131,7 @@ def _features(space: Space, rows: Float32Array) -> Float32Array:
 
     The values of unit rows are so small that the classifier's penalty would keep it from using them.
     """
-    projection = None if space.stored is None else space.stored.projection
+    projection = space.projection
     plain = projection is not None and not (projection.sharpen or projection.rest or projection.head)
     if projection is not None and plain:
         # R itself, not R rotated: a row's mean and deviation are those over the words

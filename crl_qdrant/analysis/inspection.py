@@ -136,7 +136,7 @@ def _words(
     words = stored.criterion.words
     if not sample.ids:
         return tuple(WordUse(word, 0.0, 0.0, ()) for word in words)
-    space = WordSpace(stored, sample.embeddings)
+    space = WordSpace(stored.projection, words, sample.embeddings)
     more = space.more(sample.embeddings)
     first = np.argsort(-more, axis=1, kind="stable")[:, :top]
     fires = np.zeros(more.shape, dtype=bool)

@@ -95,7 +95,7 @@ class _Words:
         from crl_qdrant.search.explain import WordSpace
 
         self._words = stored.criterion.words
-        self._space = WordSpace(stored, sample)
+        self._space = WordSpace(stored.projection, self._words, sample)
         self._scale = TagScale(np.asarray(stored.criterion.embeddings), sample, self._space.more(sample))
         self._options = options
 

@@ -30,6 +30,13 @@ def search(
     modifier: Annotated[
         str | None, typer.Option("--modifier", "-m", help="How the hits should differ: “with stripes”.")
     ] = None,
+    criterion_weight: Annotated[
+        float | None, typer.Option(help="Weight of the criteria beside --modifier; 1 is equally.  [default: 0.5]")
+    ] = None,
+    expand: Annotated[int, typer.Option(help="Average the query with so many first hits, and search again.")] = 0,
+    min_closeness: Annotated[
+        float | None, typer.Option(help="Leave out hits below this closeness, from 0 to 1; try 0.3.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many hits.")] = 10,
     where: Annotated[
         list[str] | None, typer.Option(help="FIELD=VALUE that the payload must match, a.b for b in a; may be repeated.")
@@ -61,30 +68,34 @@ def search(
             text=text,
             criterion=_criterion(criterion or []),
             modifier=modifier,
+            criterion_weight=criterion_weight,
+            expand=expand,
+            min_closeness=min_closeness,
             limit=limit,
             query_filter=_filter(wanted),
             with_payload=field or True,
         )
-        if not hits:
-            _say_what_nobody_has(products, [field for field, _ in wanted])
+        _warn_of_fields(products, wanted if not hits else [], field or [])
     if as_json:
-        print_json(
-            [{"id": hit.id, "score": hit.score, "scores": dict(hit.scores), "payload": hit.payload} for hit in hits]
-        )
+        print_json([_as_json(hit) for hit in hits])
     else:
         _print_table(hits, field)
 
 
 def _criterion(given: list[str]) -> str | dict[str, float] | None:
-    """What `search` takes: a name, or several with their weights."""
+    """The `criterion` that `CRLCollection.search` takes: a name, or several with their weights."""
     if len(given) < 2 and not any("=" in each for each in given):
         return given[0] if given else None
     weights: dict[str, float] = {}
     for each in given:
         name, found, weight = each.partition("=")
         number = _number(weight) if found else 1.0
-        if number is None or name in weights:
-            raise InputError(f"--criterion takes NAME or NAME=WEIGHT, each name once, got {each!r}")
+        if number is None:
+            raise InputError(
+                f"the weight in --criterion must be a number, got {weight!r}; write {name}=1, or {name}=-0.5 for unlike"
+            )
+        if name in weights:
+            raise InputError(f"--criterion names {name!r} more than once; give each criterion once, with its weight")
         weights[name] = number
     return weights
 
@@ -111,20 +122,32 @@ def _wanted(text: str) -> tuple[str, str]:
 
     key, found, value = text.partition("=")
     if not found or not key:
-        raise InputError(f"--where takes FIELD=VALUE, got {text!r}")
+        raise InputError(f"--where must be FIELD=VALUE, got {text!r}; write brand=Acme")
     return qdrant_path(key), value
 
 
-def _say_what_nobody_has(products: CRLCollection, fields: list[str]) -> None:
-    """A misspelt field finds nothing, as one does that is in no stock: say which it is."""
+def _as_json(hit: Hit) -> dict[str, object]:
+    entry: dict[str, object] = {"id": hit.id, "score": hit.score, "scores": dict(hit.scores), "payload": hit.payload}
+    return entry | {"closeness": dict(hit.closeness)} if hit.closeness else entry
+
+
+def _warn_of_fields(products: CRLCollection, wanted: list[tuple[str, str]], shown: list[str]) -> None:
+    """Name the fields that no item has, among those of --where and --field, and those asked for two values at once."""
     from qdrant_client import models
 
+    from crl_qdrant.common.points import qdrant_path
     from crl_qdrant.stores import without_value
 
-    for field in dict.fromkeys(fields):
+    values: dict[str, list[str]] = {}
+    for field, value in wanted:
+        values.setdefault(field, []).append(value)
+    for field in dict.fromkeys([*values, *map(qdrant_path, shown)]):
         if not products.count(models.Filter(must_not=[without_value(field)])):
             quotes = f"; a column whose name has a dot in it goes in quotes, '\"{field}\"=…'" if "." in field else ""
             warn(f"no item has a field {field}{quotes}")
+        elif len(values.get(field, [])) > 1:
+            both = " and ".join(values[field])
+            warn(f"an item must match every --where, and none has {field} {both} at once; search once for each value")
 
 
 def _number(text: str) -> float | None:

@@ -21,7 +21,6 @@ from crl_qdrant.collection.content import Content
 from crl_qdrant.common.arrays import Float32Array, unit_rows
 from crl_qdrant.common.progress import progress_bar
 from crl_qdrant.errors import InputError
-from crl_qdrant.search.space import Space
 from crl_qdrant.stores import WithPayload
 
 __all__ = ["Analysis"]
@@ -189,7 +188,7 @@ class Analysis(Content):
         options = ComposedOptions(limit, seed, tuple(weights), sample)
         if criterion is None and same in self._criteria.manifest.criteria:
             criterion = same
-        space = Space.of(self._criteria, criterion)
+        space = self._criteria.space(criterion)
         drawn = draw(self._store, self._manifest.raw, options.sample, seed=seed, with_payload=[same, other])
         kept, changed = ([label_text(payload, field) for payload in drawn.payloads] for field in (same, other))
         texts = self._texts_of(changed, values, template, embeddings)
@@ -258,7 +257,7 @@ class Analysis(Content):
             MissingPackageError: if scikit-learn is not installed.
             StoreError: if the store refuses.
         """
-        wanted, space = self._free_field(field, overwrite=overwrite), Space.of(self._criteria, criterion)
+        wanted, space = self._free_field(field, overwrite=overwrite), self._criteria.space(criterion)
         ids, embeddings = self.representations(query_filter=query_filter)
         found = cluster(space, ids, embeddings, k, seed=seed, sample=sample)
         if wanted is not None:
@@ -300,7 +299,7 @@ class Analysis(Content):
             MissingPackageError: if scikit-learn is not installed.
             StoreError: if the store refuses.
         """
-        wanted, space = self._free_field(field, overwrite=overwrite), Space.of(self._criteria, criterion)
+        wanted, space = self._free_field(field, overwrite=overwrite), self._criteria.space(criterion)
         known, embeddings = labelled_points(self._store, self._resident, examples, query_filter)
         ids, rows = self.representations(query_filter=query_filter)
         rest = [at for at, point in enumerate(ids) if point not in known]

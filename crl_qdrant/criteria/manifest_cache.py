@@ -44,20 +44,17 @@ class KeptManifest:
 
     Attributes:
         manifest: as it is known here.
+        read_at: `time.monotonic()` of the last reading.
     """
 
     def __init__(self, store: Store, collection: str, manifest: Manifest) -> None:
         self._store = store
         self._collection = collection
         self.manifest = manifest
-        self._read_at = time.monotonic()
+        self.read_at = time.monotonic()
         self._changes = 0  # made here
         self._handed_over = False
         self._lock = threading.Lock()
-
-    def is_older(self, seconds: float) -> bool:
-        """Whether another process may have changed it meanwhile, and it was read longer ago than that."""
-        return self._store.shared and time.monotonic() - self._read_at > seconds
 
     def refresh(self) -> None:
         """Read it again, and check it against the vectors that are there.
@@ -79,7 +76,7 @@ class KeptManifest:
             with self._lock:
                 if changes == self._changes:  # else a writer in another thread is ahead of what was read
                     self.manifest = read
-                    self._read_at = time.monotonic()
+                    self.read_at = time.monotonic()
                     return
 
     def hand_over(self, entries: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ process may be killed anywhere, and the next one finds the collection whole.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -18,6 +19,7 @@ from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.criteria.manifest import CriterionState, Lineage, Manifest, StoredCriterion
 from crl_qdrant.criteria.manifest_cache import KeptManifest
 from crl_qdrant.criteria.sample import has_images
+from crl_qdrant.criteria.space import RAW, Space
 from crl_qdrant.criteria.vectors import fill_vectors, next_vector
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CriterionError, ExistsError, InputError, NotFoundError
@@ -76,6 +78,18 @@ class Criteria:
         """The version to search by of a criterion, also where another process has just defined it."""
         return self._lineage(name).current
 
+    def space(self, name: str | None) -> Space:
+        """The space that searches by a criterion compare in; None is the raw embeddings' space.
+
+        Raises:
+            NotFoundError: no such criterion.
+        """
+        if name is None:
+            return Space(RAW, self.manifest.raw.vector, True, None, self.projector)
+        stored = self._lineage(name).current
+        indexed = stored.state is CriterionState.MATERIALIZED
+        return Space(name, stored.vector, indexed, stored.projection, self.projector, stored.criterion.words)
+
     def latest(self, name: str) -> StoredCriterion:
         """The version that searches use after the next `materialize`: the pending one, where there is one."""
         return self._lineage(name).latest
@@ -83,7 +97,7 @@ class Criteria:
     def _lineage(self, name: str) -> Lineage:
         if not isinstance(name, str):
             raise InputError(f"a criterion's name is a text, got {name!r:.80}")
-        if name not in self.manifest.lineages or self._kept.is_older(_SEARCH_STALE_S):
+        if name not in self.manifest.lineages or self._is_stale(_SEARCH_STALE_S):
             self.refresh()
         lineage = self.manifest.lineages.get(name)
         if lineage is None:
@@ -91,9 +105,13 @@ class Criteria:
             raise NotFoundError(f"collection {self._collection!r} has no criterion {name!r}; there are: {known}")
         return lineage
 
+    def _is_stale(self, seconds: float) -> bool:
+        """Whether another process may have changed the manifest, and it was read longer ago than that."""
+        return self._store.shared and time.monotonic() - self._kept.read_at > seconds
+
     def vectors(self, embeddings: Float32Array) -> dict[str, Float32Array]:
         """The named vectors [N, r] that points with these embeddings [N, d] must carry when they are written now."""
-        if self._kept.is_older(_WRITE_STALE_S):
+        if self._is_stale(_WRITE_STALE_S):
             self.refresh()
         versions = [version for lineage in self.manifest.lineages.values() for version in lineage.versions]
         return {

@@ -1,5 +1,7 @@
 """Ways to find points by criterion.
 
-`query.py` is what can be asked and `results.py` what is answered; `searcher.py` goes from one to the other by way of a
-plan (`plan.py`), the three strategies (`strategies.py`, `memory/`) and, for several criteria, `scoring.py`.
+The walk of a query: `query.py` (checked) -> `resolve.py` (a `Request` with `Goal`s and a `Plan`) -> `searcher.py`,
+which asks the engine where its answer is the answer. Everything else goes through `candidates.py`: the three strategies
+(`nearest.py`, `exact.py`, `memory/`), the scores of several goals (`standard.py`, `scoring.py`), cut-offs, diversity.
+`assemble.py` makes hits of what is left (`grouping.py`, `explain.py`, `closeness.py`).
 """

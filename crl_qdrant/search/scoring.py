@@ -1,48 +1,47 @@
-"""Scores of several criteria -> one order; pure functions over arrays of candidates."""
+"""Scores of several goals -> one order; pure functions over arrays of candidates."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.arrays import Float32Array, Rows
 from crl_qdrant.common.points import PointId
 
-__all__ = ["composed", "mean_direction", "most_diverse", "ranking", "weighted"]
+__all__ = ["add_examples", "compose_as_paper", "id_key", "mean_direction", "most_diverse", "ranking"]
 
 Scores = npt.NDArray[np.float64]
 
 
-def mean_direction(like: Float32Array, unlike: Float32Array) -> Float32Array:
+def mean_direction(like: Rows, unlike: Rows) -> Rows:
     """The direction [r] that hits should have, of unit length, from unit rows: zeros where examples cancel out.
 
     The mean of `like` [p, r]; with `unlike` [n, r], twice that mean less theirs, as Qdrant's average-vector
     recommendation has it.
     """
     if len(like) == 1 and not len(unlike):
-        only: Float32Array = like[0]
+        only: Rows = like[0]
         return only
     direction = like.mean(axis=0)
     if len(unlike):
         direction = 2 * direction - unlike.mean(axis=0)
     length = np.linalg.norm(direction)
-    return np.asarray(direction / length if length > 1e-7 else np.zeros_like(direction), dtype=np.float32)
+    found: Rows = (direction / length if length > 1e-7 else np.zeros_like(direction)).astype(like.dtype)
+    return found
 
 
-def weighted(scores: dict[str, Scores], weights: dict[str, float]) -> Scores:
-    """Weighted sum [n] of each criterion's cosines [n], standardised over the candidates so that scales compare.
+def add_examples(direction: Rows, rows: Rows) -> Rows:
+    """A unit direction [r] moved towards unit rows [k, r], each weighted by its cosine: unit(q + Σⱼ max(cosⱼ, 0) rⱼ).
 
-    A criterion in which all candidates are the same distinguishes none, and counts for nothing.
+    Average query expansion with weights (Chum et al., "Total Recall", ICCV 2007; Radenović et al., arXiv 1711.02512).
     """
-    total = np.zeros(len(next(iter(scores.values()))))
-    for name, values in scores.items():
-        deviation = values.std()
-        if deviation > 1e-9:
-            total += weights[name] * (values - values.mean()) / deviation
-    return total
+    weights = np.maximum(rows.astype(np.float64) @ direction, 0.0)
+    moved = direction + weights @ rows
+    found: Rows = (moved / np.linalg.norm(moved)).astype(direction.dtype)
+    return found
 
 
-def composed(criterion: Scores, modifier: Scores, weight: float) -> Scores:
+def compose_as_paper(criterion: Scores, modifier: Scores, weight: float) -> Scores:
     """Composed retrieval's score [n] (arXiv 2510.04564, section C.3 with the reference code's normalisation).
 
     w·S_criterion + S_modifier, where each similarity [n] is divided by its L2 norm over the candidates.
@@ -55,15 +54,14 @@ def _over_norm(values: Scores) -> Scores:
     return values / length if length > 0.0 else values
 
 
-def _id_order(ids: list[PointId]) -> npt.NDArray[np.intp]:
-    """Positions of the ids in their own order: numbers first, then UUIDs."""
-    order = sorted(range(len(ids)), key=lambda at: (isinstance(ids[at], str), ids[at]))
-    return np.array(order, dtype=np.intp)
+def id_key(point: PointId) -> tuple[bool, PointId]:
+    """A key that sorts ids: numbers first, then UUIDs."""
+    return isinstance(point, str), point
 
 
 def ranking(scores: Scores, ids: list[PointId]) -> npt.NDArray[np.intp]:
     """Positions, best score first; equal scores in the order of their ids."""
-    by_id = _id_order(ids)
+    by_id = np.array(sorted(range(len(ids)), key=lambda at: id_key(ids[at])), dtype=np.intp)
     return np.asarray(by_id[np.argsort(-scores[by_id], kind="stable")])
 
 

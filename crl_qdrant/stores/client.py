@@ -165,10 +165,8 @@ class ClientStore:
                 query=query.vector.tolist(),
                 using=query.using,
                 limit=query.limit,
-                offset=query.offset,
-                filter=checked_filter(query.query_filter),
-                with_payload=selector(query.with_payload),
-                score_threshold=query.score_threshold,
+                filter=query.query_filter,
+                with_payload=_wanted(query.with_payload),
                 params=self._params(query),
             )
             for query in queries
@@ -185,7 +183,7 @@ class ClientStore:
                 query=each.vector.tolist(),
                 using=each.using,
                 limit=each.limit,
-                filter=checked_filter(each.query_filter),
+                filter=each.query_filter,
                 params=self._params(each),
             )
             for each in candidates
@@ -290,6 +288,10 @@ class ClientStore:
                 if filtered and self._local:
                     raise FilterError(f"{action}: local mode has no such filter ({reason})") from error
                 raise StoreError(f"{action}: {reason}") from error
+
+
+def _wanted(with_payload: WithPayload) -> WithPayload:
+    return with_payload if isinstance(with_payload, bool) else selector(with_payload)
 
 
 def _plain(point_id: Any) -> PointId:

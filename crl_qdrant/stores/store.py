@@ -34,15 +34,13 @@ class Scored(NamedTuple):
 
 
 class VectorQuery(NamedTuple):
-    """A search for the points nearest to vector [size] in the named vector `using`."""
+    """A search for the points nearest to vector [size] in the named vector `using`; filters are checked before."""
 
     vector: Float32Array
     using: str
     limit: int
-    offset: int = 0
     query_filter: models.Filter | None = None
-    with_payload: WithPayload = True
-    score_threshold: float | None = None
+    with_payload: WithPayload = False
     params: models.SearchParams | None = None
 
 

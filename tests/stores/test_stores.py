@@ -188,7 +188,7 @@ def test_a_condition_that_edge_lacks_is_named(both: tuple[Store, Store]) -> None
 def test_points_and_vectors(store: Store) -> None:
     assert store.count() == 8
     assert store.vector_sizes() == {"image": 4, "other": 2}
-    best = store.query(VectorQuery(ROWS[3], "image", 2))
+    best = store.query(VectorQuery(ROWS[3], "image", 2, with_payload=True))
     assert (best[0].id, best[0].payload) == (3, PAYLOADS[3])
     assert best[0].score == pytest.approx(1.0, abs=1e-6)
     assert {each.id for each in store.query(VectorQuery(ROWS[3, :2], "other", 9))} == {2, 3, 4}

@@ -73,6 +73,11 @@ class Rows:
         rows = self._find(_keys_of(ids))
         return rows[rows >= 0]
 
+    def sort_keys(self, rows: IntArray) -> tuple[npt.NDArray[np.integer], ...]:
+        """Keys for `numpy.lexsort`, the last one first: they order rows by id, numbers before UUIDs."""
+        keys = self._keys[rows]
+        return keys["low"], keys["high"], keys["kind"]
+
     def ids(self, rows: IntArray) -> list[PointId]:
         """The points in these rows, none of which is vacant."""
         return [_uuid(high, low) if kind == _UUID else low for kind, high, low in self._keys[rows].tolist()]

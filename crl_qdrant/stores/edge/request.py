@@ -7,30 +7,13 @@ from qdrant_client import models
 
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.stores.edge.filter import edge_filter
-from crl_qdrant.stores.store import selector, VectorQuery
+from crl_qdrant.stores.store import VectorQuery
 
-__all__ = ["edge_request", "nearest", "prefetch"]
-
-
-def edge_request(query: VectorQuery) -> edge.QueryRequest:
-    """The request for a search.
-
-    Raises:
-        FilterError: as `edge_filter`.
-    """
-    return edge.QueryRequest(
-        limit=query.limit,
-        offset=query.offset,
-        query=nearest(query.vector, query.using),
-        filter=edge_filter(query.query_filter),
-        with_payload=selector(query.with_payload),
-        score_threshold=query.score_threshold,
-        params=None if query.params is None else _params(query.params),
-    )
+__all__ = ["edge_params", "nearest", "prefetch"]
 
 
 def prefetch(query: VectorQuery) -> edge.Prefetch:
-    """The same search as the inner one of another.
+    """A search as the inner one of another.
 
     Raises:
         FilterError: as `edge_filter`.
@@ -39,7 +22,7 @@ def prefetch(query: VectorQuery) -> edge.Prefetch:
         limit=query.limit,
         query=nearest(query.vector, query.using),
         filter=edge_filter(query.query_filter),
-        params=None if query.params is None else _params(query.params),
+        params=None if query.params is None else edge_params(query.params),
     )
 
 
@@ -48,7 +31,8 @@ def nearest(vector: Float32Array, using: str) -> edge.Query:
     return edge.Query.Nearest(vector.tolist(), using=using)
 
 
-def _params(params: models.SearchParams) -> edge.SearchParams:
+def edge_params(params: models.SearchParams) -> edge.SearchParams:
+    """The same parameters for Qdrant Edge."""
     quantization, acorn = params.quantization, params.acorn
     return edge.SearchParams(
         hnsw_ef=params.hnsw_ef,

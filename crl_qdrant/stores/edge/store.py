@@ -20,12 +20,12 @@ from crl_qdrant.common.points import Payload, PointId
 from crl_qdrant.errors import ExistsError, NotFoundError, StoreError
 from crl_qdrant.stores.edge.disk import bytes_of, bytes_on_disk, require_space
 from crl_qdrant.stores.edge.draft import make_draft, remove_drafts_of
-from crl_qdrant.stores.edge.errors import translated
+from crl_qdrant.stores.edge.errors import raise_translated, translated
 from crl_qdrant.stores.edge.filter import edge_filter
 from crl_qdrant.stores.edge.lock import DirectoryLock
 from crl_qdrant.stores.edge.optimize import optimize_shard
 from crl_qdrant.stores.edge.repair import load_shard
-from crl_qdrant.stores.edge.request import edge_request, nearest, prefetch
+from crl_qdrant.stores.edge.request import edge_params, nearest, prefetch
 from crl_qdrant.stores.json_file import read_json, remove_drafts, write_json
 from crl_qdrant.stores.store import Record, Scored, selector, VectorQuery, WithPayload
 
@@ -190,13 +190,17 @@ class EdgeStore:
             return self._shard.count(edge.CountRequest(filter=edge_filter(query_filter)))
 
     def query(self, query: VectorQuery) -> list[Scored]:
-        with self._lock, translated("searching"):
-            found = self._shard.query(edge_request(query))
+        request = _request(query)
+        with self._lock:
+            try:  # a search's shortest way: no context manager of another module
+                found = self._shard.query(request)
+            except BaseException as error:
+                raise_translated("searching", error)
         return _scored(found)
 
     def query_batch(self, queries: Sequence[VectorQuery]) -> list[list[Scored]]:
         with self._lock, translated("searching"):
-            found = self._shard.query_batch(edge.QueryBatchRequest([edge_request(query) for query in queries]))
+            found = self._shard.query_batch(edge.QueryBatchRequest([_request(query) for query in queries]))
         return [_scored(each) for each in found]
 
     def rescore(
@@ -296,6 +300,17 @@ class EdgeStore:
                 yield points
             if offset is None:
                 return
+
+
+def _request(query: VectorQuery) -> edge.QueryRequest:
+    keys = query.with_payload
+    return edge.QueryRequest(
+        limit=query.limit,
+        query=edge.Query.Nearest(query.vector.tolist(), using=query.using),
+        filter=None if query.query_filter is None else edge_filter(query.query_filter),
+        with_payload=keys if isinstance(keys, bool) else selector(keys),
+        params=None if query.params is None else edge_params(query.params),
+    )
 
 
 def _scored(points: Sequence[edge.ScoredPoint]) -> list[Scored]:
