@@ -81,6 +81,8 @@ def _print_inspection(inspection: Inspection) -> None:
         f"{inspection.criterion}: {len(inspection.words)} words, {inspection.rank} dimensions, effective rank "
         f"{inspection.effective_rank:.1f}, common to all words {inspection.common:.2f}; {inspection.items} items"
     )
+    if inspection.lift is not None:
+        say(f"  lift {inspection.lift:.1f} (1 is chance), the plain image's share {inspection.rest:.2f}")
     for name, overlap in inspection.overlaps.items():
         say(f"overlap with {name}: {overlap.mean:.2f}, largest cosine {overlap.largest:.2f}")
     say(f"never fire: {', '.join(inspection.never) or 'none'}")
