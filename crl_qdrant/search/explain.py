@@ -88,7 +88,8 @@ class WordSpace:
         return Explanation(common, tuple(words), cosine - common - float(shares.sum()), word)
 
     def _uncompressed(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        return self._projection.words_of(embeddings.astype(np.float64)).reshape(len(embeddings), -1)
+        rows = self._projection.words_of(embeddings.astype(np.float64))
+        return rows.reshape(len(rows), rows.shape[1] * rows.shape[2])  # also of no embeddings at all
 
     def _per_word(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.asarray(values.reshape(-1, len(self._words)).sum(axis=0))
