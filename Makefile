@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(or $(JOBS),2) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test light coverage docs bench ablation clean
+.PHONY: help setup demo test light coverage docs fuzz bench ablation clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -20,7 +20,7 @@ setup: .venv/.ready ## make .venv with everything that demo, test and docs need
 demo: setup ## render a catalogue, search it by criterion, write demo/index.html
 	$(BIN)/crl-qdrant demo --out demo
 
-test: setup ## ruff, mypy and pytest
+test: setup light ## ruff, mypy, the light install and pytest
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -34,6 +34,9 @@ coverage: setup ## pytest with branch coverage, and the floor below which it fai
 
 docs: setup ## build the documentation with its API and command reference into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+fuzz: setup ## 20,000 random inputs for each target; only our errors may come out
+	FUZZ_EXAMPLES=20000 $(BIN)/pytest --timeout 0 tests/fuzz
 
 bench: setup ## measure against the bare engine, and against doing it by hand
 	$(BIN)/python tests/benchmarks/embedded.py

@@ -21,6 +21,7 @@ __all__ = [
     "LARGEST_SEED",
     "checked_filter",
     "finite_number",
+    "is_scalar",
     "listed",
     "quoted",
     "whole_number",
@@ -132,9 +133,14 @@ def listed(name: str, values: Any) -> list[Any]:
         InputError: if `values` is not iterable, or is a text, a mapping or one of qdrant_client's models.
     """
     model = hasattr(type(values), "model_fields")  # of pydantic, which lists its fields
-    if model or isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+    if model or isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable) or is_scalar(values):
         raise InputError(f"{quoted(name)} must be a list, got {values!r:.80}")
     return list(values)
+
+
+def is_scalar(values: Any) -> bool:
+    """Whether it is an array of one number without a dimension: it looks iterable, and is not."""
+    return getattr(values, "shape", None) == ()
 
 
 def checked_filter(query_filter: Any) -> models.Filter | None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from crl_qdrant.common.arguments import is_scalar
 from crl_qdrant.common.numbers import as_numbers, Float32Array
 from crl_qdrant.errors import EmbeddingError
 
@@ -64,7 +65,7 @@ def matrix_or_rows(embeddings: Any, *, what: str, rows: int, dimension: int) -> 
     try:
         return matrix(embeddings, what=what, rows=rows, dimension=dimension)
     except EmbeddingError:
-        if isinstance(embeddings, (str, bytes)) or not isinstance(embeddings, Iterable):
+        if isinstance(embeddings, (str, bytes)) or not isinstance(embeddings, Iterable) or is_scalar(embeddings):
             raise
         separate = list(np.asarray(embeddings) if hasattr(embeddings, "columns") else embeddings)
         if len(separate) != rows or not any(_fits(row, dimension) for row in separate):

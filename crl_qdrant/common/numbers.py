@@ -98,7 +98,7 @@ def _stacked(rows: list[Any]) -> npt.NDArray[Any]:
 
 def _float32(array: npt.NDArray[Any]) -> Float32Array:
     with np.errstate(over="ignore", invalid="ignore"):
-        single: Float32Array = np.asarray(array, dtype=np.float32)
+        single: Float32Array = array.astype(np.float32, copy=False)
     if array.dtype.itemsize <= 4 or array.dtype.kind != "f" or not array.size or not array.ndim:
         return single
     largest = np.abs(array).max(axis=-1, keepdims=True)

@@ -75,7 +75,7 @@ def qdrant_path(key: str) -> str:
 
     What is no name as `path_parts` has it ("a[].b") stays as it is.
     """
-    if not _PATH.fullmatch(key):
+    if isinstance(key, str) and not _PATH.fullmatch(key):
         return key
     return ".".join(part if _PLAIN.fullmatch(part) else f'"{part}"' for part in path_parts(key))
 

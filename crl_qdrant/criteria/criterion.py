@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crl_qdrant.common.arguments import is_scalar
 from crl_qdrant.common.arrays import Float32Array, from_base64, to_base64, unit_rows
 from crl_qdrant.errors import CriterionError
 from crl_qdrant.projection.options import check_names, Options, PRESETS
@@ -182,7 +183,7 @@ def _checked_prompts(name: str, prompt: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _checked_words(name: str, words: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(words, (str, bytes)) or not isinstance(words, Iterable):
+    if isinstance(words, (str, bytes)) or not isinstance(words, Iterable) or is_scalar(words):
         raise CriterionError(f"the words of criterion {name!r} are a list of texts, got {words!r}")
     cleaned = tuple(" ".join(word.split()) if isinstance(word, str) else word for word in words)
     strange = [word for word in cleaned if not isinstance(word, str)]

@@ -14,6 +14,7 @@ from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.batches import batches
 from crl_qdrant.common.device import choose_device
 from crl_qdrant.encoders.forward import embedded
+from crl_qdrant.encoders.hub import hub
 from crl_qdrant.errors import EncoderError, MissingPackageError
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ class OpenClipEncoder:
         batch_size: images or texts in one forward pass.
 
     Raises:
-        MissingPackageError: open_clip is not installed.
-        EncoderError: no such model or tag, or weights that cannot be fetched or do not fit.
-        InputError: no such device.
+        MissingPackageError: if open_clip is not installed.
+        EncoderError: if there is no such model or tag, or its weights cannot be fetched or do not fit.
+        InputError: if there is no such device.
     """
 
     def __init__(self, source: str, *, name: str | None = None, device: str = "auto", batch_size: int = 64) -> None:
@@ -56,9 +57,10 @@ class OpenClipEncoder:
         precision = "fp16" if self._dtype is torch.float16 else "fp32"
         model_name, pretrained = _split(source)
         try:
-            self._model = open_clip.create_model(
-                model_name, pretrained=pretrained, precision=precision, device=self._device, require_pretrained=True
-            )
+            with hub(local=source.startswith("local-dir:") or bool(pretrained and Path(pretrained).is_file())):
+                self._model = open_clip.create_model(
+                    model_name, pretrained=pretrained, precision=precision, device=self._device, require_pretrained=True
+                )
             wanted = open_clip.transform.PreprocessCfg(**self._model.visual.preprocess_cfg)
             self._transform = open_clip.transform.image_transform_v2(wanted, is_train=False)
             self._tokenizer = open_clip.get_tokenizer(model_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +12,10 @@ from PIL.Image import Image
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.batches import batches
 from crl_qdrant.common.device import choose_device
+from crl_qdrant.common.extras import needed
 from crl_qdrant.encoders.architectures import Architecture, ARCHITECTURES
 from crl_qdrant.encoders.forward import embedded
+from crl_qdrant.encoders.hub import hub
 from crl_qdrant.errors import EncoderError, MissingPackageError
 
 if TYPE_CHECKING:
@@ -39,19 +42,24 @@ class TransformersEncoder:
 
     def __init__(self, source: str, *, name: str | None = None, device: str = "auto", batch_size: int = 64) -> None:
         self.name = name or f"transformers:{source}"
+        with needed("torch and transformers", "transformers"):
+            import torch  # noqa: F401
         self._device = choose_device(device)
         self._batch_size = batch_size
         try:
             from transformers import AutoConfig, AutoImageProcessor
 
-            config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-            self._architecture = _architecture(config)
-            self._dtype = self._architecture.gpu_dtype if self._device.type == "cuda" else "float32"
-            self._max_tokens = self._architecture.max_tokens or config.text_config.max_position_embeddings
-            self._tokenizer = _tokenizer(source, config)
-            # torchvision resizes a little differently, and one name must stand for one way to see a picture
-            self._image_processor = AutoImageProcessor.from_pretrained(source, backend="pil", trust_remote_code=False)
-            self._model = _model(source, self._architecture, self._dtype).to(self._device)
+            with hub(local=Path(source).is_dir()):
+                config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+                self._architecture = _architecture(config)
+                self._dtype = self._architecture.gpu_dtype if self._device.type == "cuda" else "float32"
+                self._max_tokens = self._architecture.max_tokens or config.text_config.max_position_embeddings
+                self._tokenizer = _tokenizer(source, config)
+                # torchvision resizes a little differently, and one name must stand for one way to see a picture
+                self._image_processor = AutoImageProcessor.from_pretrained(
+                    source, backend="pil", trust_remote_code=False
+                )
+                self._model = _model(source, self._architecture, self._dtype).to(self._device)
             self.dimension = int(self.encode_texts(["a"]).shape[1])
         except ImportError as error:  # transformers itself, or what one of its tokenizers needs
             raise MissingPackageError(
