@@ -16,6 +16,7 @@ from crl_qdrant.errors import EmbeddingError, InputError, NotFoundError
 if TYPE_CHECKING:
     from crl_qdrant import CRLCollection, Item, Report
     from crl_qdrant.common.arrays import Float32Array
+    from crl_qdrant.ingestion.items import OnError
 
 __all__ = ["ingest"]
 
@@ -67,9 +68,8 @@ def ingest(
     dimension = None if vectors is None else vectors.shape[1]
     with _open_or_create(collection, location, encoder, device, dimension) as products:
         _check_encoder(products, embeddings, dimension)
-        report = products.ingest(
-            items, total=total, batch_size=batch_size, on_error="raise" if stop_on_error else "skip"
-        )
+        on_error: OnError = "raise" if stop_on_error else "skip"
+        report = products.ingest(items, total=total, batch_size=batch_size, on_error=on_error)
         products.optimize()
     _print_report(report, as_json)
     if report.rejected and not report.written and not report.unchanged:
