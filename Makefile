@@ -20,7 +20,7 @@ setup: .venv/.ready ## make .venv with everything that demo, test and docs need
 demo: setup ## render a catalogue, search it by criterion, write demo/index.html
 	$(BIN)/crl-qdrant demo --out demo
 
-test: setup ## ruff, mypy and pytest
+test: setup light ## ruff, mypy, the light install and pytest
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

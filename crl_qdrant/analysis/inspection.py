@@ -52,6 +52,8 @@ class Inspection:
         common: share of the words' embeddings that is common to all of them, |mean of T|² in [0, 1].
         overlaps: by other criterion, the overlap of the two criteria's leading directions.
         items: number of items in the sample.
+        lift: how much more than chance (1) the words tell of the images, where the criterion was fitted to them.
+        rest: the plain image's share of the cosine.
     """
 
     criterion: str
@@ -61,6 +63,8 @@ class Inspection:
     common: float
     overlaps: Mapping[str, Overlap]
     items: int
+    lift: float | None
+    rest: float
 
     @property
     def never(self) -> list[str]:
@@ -83,6 +87,8 @@ class Inspection:
             "rank": self.rank,
             "effective_rank": self.effective_rank,
             "common": self.common,
+            "lift": self.lift,
+            "rest": self.rest,
             "overlaps": {name: each._asdict() for name, each in self.overlaps.items()},
             "never": self.never,
             "always": self.always,
@@ -125,6 +131,8 @@ def inspect(
         common_share(ours),
         {other: overlap(ours, theirs) for other, theirs in texts.items()},
         len(drawn.ids),
+        stored.projection.lift,
+        stored.projection.rest,
     )
 
 

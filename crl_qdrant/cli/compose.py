@@ -36,7 +36,10 @@ def compose(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Composed search on your own labels, "the same A, but another B": which weight the criterion should have."""
+    """Find the weight of a criterion beside words, on your labels.
+
+    Each query asks for "the same A, but another B".
+    """
     with open_collection(collection, location, device) as products:
         found = products.measure_composed(
             same,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Measure clustering, few-shot classification and retrieval by criterion, and composed search on your labels.",
+    help="Measure criteria by the paper's tasks, or on your own labels.",
     no_args_is_help=True,
 )
 
@@ -43,11 +43,11 @@ Words = Annotated[
 Ask = Annotated[
     bool, typer.Option("--ask", help="Ask a language model for the words, as the paper does; they are kept in --out.")
 ]
-EncoderName = Annotated[str, typer.Option("--encoder", envvar="CRL_ENCODER", help="What embeds images and words.")]
+EncoderName = Annotated[str, typer.Option("--encoder", envvar="CRL_ENCODER", help="Encoder of images and words.")]
 Seeds = Annotated[int, typer.Option(min=1, help="How many seeds; the paper has 20.")]
 Out = Annotated[Path, typer.Option(help="The folder for embeddings and report.")]
 Preset = Annotated[str, typer.Option(help='How words become a representation; the paper is "paper".')]
-Limit = Annotated[int | None, typer.Option(min=2, help="Only so many images or queries, for a quick run.")]
+Limit = Annotated[int | None, typer.Option(min=2, help="Largest number of images or queries, for a quick run.")]
 
 
 class ScalingChoice(StrEnum):
@@ -67,7 +67,7 @@ class FormChoice(StrEnum):
 
 ScalingOption = Annotated[
     ScalingChoice,
-    typer.Option("--scaling", help="Of R for few-shot: the paper's code, its wording, or unit rows only."),
+    typer.Option("--scaling", help="Scaling of R for few-shot: as the paper's code, its text, or unit rows only."),
 ]
 
 
@@ -100,8 +100,8 @@ def _labelled_command(name: str) -> Callable[..., None]:
 
 
 for _name, _help in (
-    ("clevr4", "Clustering and few-shot classification on Clevr4-10k, by texture, shape, color and count."),
-    ("cards", "Clustering and few-shot classification on Cards, by number and suits."),
+    ("clevr4", "Cluster and few-shot classify Clevr4-10k, by 4 criteria."),
+    ("cards", "Cluster and few-shot classify Cards, by number and suits."),
 ):
     app.command(_name, help=_help)(_labelled_command(_name))
 
@@ -122,15 +122,20 @@ def fashion(
     fine_tune: Annotated[
         bool, typer.Option("--fine-tune", help="Train the image tower behind the heads too, and add its row.")
     ] = False,
-    epochs: Annotated[int, typer.Option(min=1, help="Of the heads' training.")] = 1000,
-    tuning_epochs: Annotated[int, typer.Option(min=1, help="Of the image tower's; the paper's code has 50.")] = 100,
-    triplets: Annotated[int, typer.Option(min=1, help="In each epoch of either.")] = 100_000,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of the heads' training.")] = 1000,
+    tuning_epochs: Annotated[
+        int, typer.Option(min=1, help="Epochs for the image tower; the paper's code has 50.")
+    ] = 100,
+    triplets: Annotated[int, typer.Option(min=1, help="Triplets in each epoch of either.")] = 100_000,
     preset: Preset = "paper",
     limit: Limit = None,
     out: Out = Path("crl-eval/fashion"),
     device: Device = "auto",
 ) -> None:
-    """Retrieval on DeepFashion, by texture, fabric, shape, part and style; as it is, or with training."""
+    """Retrieve from DeepFashion by attribute, also with training.
+
+    The attributes are texture, fabric, shape, part and style.
+    """
     from crl_qdrant.evaluation.datasets.deepfashion import FASHION_PROMPTS, load_deepfashion
     from crl_qdrant.evaluation.fashion import attribute_projections, projected
     from crl_qdrant.evaluation.tasks import evaluate_attributes
@@ -187,7 +192,10 @@ def genecis(
     out: Out = Path("crl-eval/genecis"),
     device: Device = "auto",
 ) -> None:
-    """Conditional similarity on GeneCIS' focus and change on objects, by the criterion "scene"."""
+    """Find the right image in the galleries of GeneCIS.
+
+    The tasks are focus and change on objects, by the criterion "scene".
+    """
     from crl_qdrant.evaluation.combiner import Combiner
     from crl_qdrant.evaluation.datasets.genecis import GENECIS_PROMPTS, GENECIS_QUERIES, load_genecis
     from crl_qdrant.evaluation.tasks import evaluate_galleries, GalleryModel
@@ -217,13 +225,16 @@ def genecis(
 @app.command()
 def demo(
     small: Annotated[bool, typer.Option("--small", help="Few products and seeds: seconds instead of minutes.")] = False,
-    encoder: Annotated[str, typer.Option(help="What embeds images and words.")] = "demo",
+    encoder: Annotated[str, typer.Option(help="Encoder of images and words.")] = "demo",
     seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds; 20, or 2 with --small.")] = None,
     preset: Preset = "paper",
     out: Out = Path("crl-eval/demo"),
     device: Device = "auto",
 ) -> None:
-    """All four tasks on the demo's rendered catalogue: nothing to download."""
+    """Run all four tasks on the demo's rendered catalogue.
+
+    Nothing is downloaded.
+    """
     from crl_qdrant.demo.evaluate import evaluate_demo
     from crl_qdrant.demo.run import CRITERIA
 

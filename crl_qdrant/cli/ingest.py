@@ -24,7 +24,7 @@ __all__ = ["ingest"]
 def ingest(
     source: Annotated[Path, typer.Argument(help="A CSV or TSV file, or a folder of images.")],
     images: Annotated[Path | None, typer.Option(help="The folder of the images of a CSV or TSV file.")] = None,
-    id_column: Annotated[str | None, typer.Option(help="The column of the items' keys.")] = None,
+    id_column: Annotated[str | None, typer.Option(help="The column with the keys of the items.")] = None,
     image_column: Annotated[
         str | None, typer.Option(help="The column of the images' file names; without it, <key>.jpg, .png, …")
     ] = None,
@@ -44,13 +44,16 @@ def ingest(
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Items embedded and written at once.")] = 128,
-    stop_on_error: Annotated[bool, typer.Option(help="Stop at the first item that cannot be stored.")] = False,
+    stop_on_error: Annotated[bool, typer.Option("--stop-on-error", help="Stop at the first bad item.")] = False,
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Store a catalogue. Interrupted at any time, the same command resumes where it was."""
+    """Store a catalogue: a table or a folder of images.
+
+    An interrupted run resumes: stored items that have not changed are not embedded again.
+    """
     if embeddings is None and images is None and image_column is None and source.is_file() and id_column:
         raise InputError(
             f"say where the images of {source} are: --images DIR, --image-column NAME, or bring --embeddings FILE.npy"
@@ -62,10 +65,10 @@ def ingest(
     options = CatalogOptions(images, id_column, image_column, outside=outside, encoding=encoding)
     items = find_reader(source).read(source, options)
     total = len(items) if isinstance(items, Sized) else None
-    vectors = None if embeddings is None else _vectors(embeddings, source, total)
-    if vectors is not None:
-        items = _with_embeddings(items, vectors)
-    dimension = None if vectors is None else vectors.shape[1]
+    dimension = None
+    if embeddings is not None:
+        vectors = _vectors(embeddings, source, total)
+        items, dimension = _with_embeddings(items, vectors), vectors.shape[1]
     with _open_or_create(collection, location, encoder, device, dimension) as products:
         _check_encoder(products, embeddings, dimension)
         on_error: OnError = "raise" if stop_on_error else "skip"

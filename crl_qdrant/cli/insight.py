@@ -28,26 +28,31 @@ if TYPE_CHECKING:
 __all__ = ["ablate", "inspect", "tag"]
 
 Name = Annotated[str, typer.Argument(help="The criterion's name.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of the random choice of items.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random choice of items.")]
 
 
 def inspect(
     name: Name,
-    page: Annotated[Path | None, typer.Option(help="Write a page with example pictures to this HTML file.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Write a page with example images to this HTML file.")] = None,
     images_root: Annotated[
-        Path, typer.Option("--images-root", "--images", help="The folder of the pictures, for the page.")
+        Path, typer.Option("--images-root", "--images", help="The folder of the images, for the page.")
     ] = Path(),
-    image_field: Annotated[str, typer.Option(help="The payload field with a picture's path below it.")] = "image_path",
-    sample: Annotated[int, typer.Option(min=1, help="How many items to look at.")] = 1000,
+    image_field: Annotated[
+        str, typer.Option(help="The payload field with an image's path in that folder.")
+    ] = "image_path",
+    sample: Annotated[int, typer.Option(min=1, help="How many items to use, chosen at random.")] = 1000,
     top: Annotated[int, typer.Option(min=1, help="How many words an item has.")] = 1,
-    examples: Annotated[int, typer.Option(min=0, help="Example items of each word.")] = 8,
+    examples: Annotated[int, typer.Option(min=0, help="How many example items to show for each word.")] = 8,
     seed: Seed = 0,
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Inspect a criterion: which of its words are used, by which items, and its overlap with other criteria."""
+    """Inspect a criterion: its words, their items, and overlaps.
+
+    Overlaps are directions that it shares with other criteria.
+    """
     with open_collection(collection, location, device) as products:
         found = products.inspect(name, sample=sample, top=top, examples=examples, seed=seed, with_payload=[image_field])
         say_if_pending(products, name, location)
@@ -76,6 +81,8 @@ def _print_inspection(inspection: Inspection) -> None:
         f"{inspection.criterion}: {len(inspection.words)} words, {inspection.rank} dimensions, effective rank "
         f"{inspection.effective_rank:.1f}, common to all words {inspection.common:.2f}; {inspection.items} items"
     )
+    if inspection.lift is not None:
+        say(f"  lift {inspection.lift:.1f} (1 is chance), the plain image's share {inspection.rest:.2f}")
     for name, overlap in inspection.overlaps.items():
         say(f"overlap with {name}: {overlap.mean:.2f}, largest cosine {overlap.largest:.2f}")
     say(f"never fire: {', '.join(inspection.never) or 'none'}")
@@ -101,7 +108,10 @@ def tag(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Write each item's words to its payload, for filters and facets. An interrupted run resumes."""
+    """Write each item's words to its payload, for filters.
+
+    An interrupted run resumes.
+    """
     with open_collection(collection, location, device) as products:
         written = products.tag(name, top=top, min_score=min_score, field=field, overwrite=overwrite)
         say_if_pending(products, name, location)
@@ -113,15 +123,15 @@ def tag(
 
 def ablate(
     name: Name,
-    labels: Annotated[str, typer.Option(help="The payload field with the labels.")],
-    sample: Annotated[int, typer.Option(min=2, help="How many items to compare.")] = 1000,
+    labels: Annotated[str, typer.Option(help="The payload field that says which items belong together.")],
+    sample: Annotated[int, typer.Option(min=2, help="How many items to compare, chosen at random.")] = 1000,
     seed: Seed = 0,
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Measure presets and options on labels that the items have, and recommend one."""
+    """Compare presets and options on labels; recommend one."""
     with open_collection(collection, location, device) as products:
         found = products.ablate(name, labels, sample=sample, seed=seed)
     words = None if found.command is None else shlex.split(found.command)[1:]

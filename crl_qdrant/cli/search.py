@@ -25,7 +25,12 @@ def search(
     text: Annotated[str | None, typer.Option(help="Instead of an image: a text.")] = None,
     criterion: Annotated[
         list[str] | None,
-        typer.Option("--criterion", "-c", help="In which respect; several as NAME or NAME=WEIGHT; none: overall."),
+        typer.Option(
+            "--criterion",
+            "-c",
+            metavar="NAME[=WEIGHT]",
+            help="Criterion to search by. Repeat for several; without any, overall likeness counts.",
+        ),
     ] = None,
     modifier: Annotated[
         str | None, typer.Option("--modifier", "-m", help="How the hits should differ: “with stripes”.")
@@ -39,10 +44,13 @@ def search(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many hits.")] = 10,
     where: Annotated[
-        list[str] | None, typer.Option(help="FIELD=VALUE that the payload must match, a.b for b in a; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=VALUE", help="Value that an item must have; a.b is field b within a. Repeat for several."
+        ),
     ] = None,
     field: Annotated[
-        list[str] | None, typer.Option(help="Payload field to show, such as brand or crl.colour; may be repeated.")
+        list[str] | None, typer.Option(help="Payload field to show, such as brand or crl.colour. Repeat for several.")
     ] = None,
     location: Location = "./data",
     collection: Collection = "products",

@@ -31,15 +31,15 @@ Labels = Annotated[
     str,
     typer.Option(help="The payload field with the labels, or a CSV or TSV file with columns id (or key) and label."),
 ]
-Field = Annotated[str | None, typer.Option(help="A payload field to write the answer to, as in crl.group.")]
+Field = Annotated[str | None, typer.Option(help="A payload field to write the answer to, such as crl.group.")]
 
 
 def cluster(
-    criterion: Annotated[str | None, typer.Argument(help="By which criterion; without it, overall.")] = None,
-    number: Annotated[int | None, typer.Option("-k", help="How many groups; without it a number is found.")] = None,
+    criterion: Annotated[str | None, typer.Argument(help="Criterion to use. Without it: overall likeness.")] = None,
+    number: Annotated[int | None, typer.Option("-k", help="How many groups. Without it, a number is chosen.")] = None,
     field: Field = None,
     overwrite: Overwrite = False,
-    seed: Annotated[int, typer.Option(help="The same gives the same groups.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random start.")] = 0,
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
@@ -64,7 +64,7 @@ def cluster(
 
 def few_shot(
     labels: Labels,
-    criterion: Annotated[str | None, typer.Argument(help="By which criterion; without it, overall.")] = None,
+    criterion: Annotated[str | None, typer.Argument(help="Criterion to use. Without it: overall likeness.")] = None,
     abstain: Annotated[
         bool, typer.Option(help="Leave items without a label if no example is near; --no-abstain labels all.")
     ] = True,
@@ -100,14 +100,17 @@ def train_head(
     criterion: Annotated[str, typer.Argument(help="The criterion's name.")],
     labels: Labels,
     out: Annotated[int, typer.Option(help="Dimensions of the head's output.")] = 128,
-    epochs: Annotated[int, typer.Option(help="At most.")] = 40,
-    seed: Annotated[int, typer.Option(help="The same gives the same head.")] = 0,
+    epochs: Annotated[int, typer.Option(help="Largest number of epochs.")] = 40,
+    seed: Annotated[int, typer.Option(help="Seed of the random start.")] = 0,
     location: Location = "./data",
     collection: Collection = "products",
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Train a head for a criterion on labels. A materialized criterion switches to it with the next materialize."""
+    """Train a head for a criterion on labels.
+
+    If the criterion is materialized, searches switch to the head when materialize runs.
+    """
     with open_collection(collection, location, device) as products:
         report = products.train_head(criterion, _labels(labels), out=out, epochs=epochs, seed=seed)
         if report.kept and not as_json:

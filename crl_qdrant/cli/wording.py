@@ -20,6 +20,7 @@ _ADVICE: Final[tuple[tuple[str, str], ...]] = (
     (r"and call migrate again", "and run the command again"),
     (r"on_error=(['\"])skip\1", "--skip"),
     (r"finish it first, or give it up with drop_previous\(\)", "finish it first with that encoder"),
+    (r"by drop_previous\(\); call migrate again", "by another program; run the command again"),
     (r"drop_previous\(\) before the next one", "run the last migration again with --drop-previous first"),
     (r"set QDRANT_API_KEY or pass a QdrantClient with its api_key", "set QDRANT_API_KEY"),
     (r"search without explain, and ask describe\(\) for", "search without --explain for"),

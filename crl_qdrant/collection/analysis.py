@@ -362,7 +362,10 @@ class Analysis(Content):
             StoreError: if the store refuses.
         """
         from crl_qdrant.common.device import choose_device
-        from crl_qdrant.projection.triplets import TripletSettings
+        from crl_qdrant.common.extras import needed
+
+        with needed("torch", "gpu"):
+            from crl_qdrant.projection.triplets import TripletSettings
 
         settings = TripletSettings(out=out, hidden=hidden, epochs=epochs, learning_rate=learning_rate, seed=seed)
         version = self._criteria.latest(criterion)

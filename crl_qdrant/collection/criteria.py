@@ -46,6 +46,9 @@ class Definitions(Core):
     ) -> Criterion:
         """Keep a criterion with the collection; it can be searched by at once. Defining the same again is no change.
 
+        The default is fitted to a sample of the images. If fewer than 256 were there, defining the same again fits it
+        once there are more; `info` says so.
+
         A criterion that is materialised and is now defined otherwise goes on being searched by as it was, until
         `materialize` has built its new named vector beside the old one and changed over.
 

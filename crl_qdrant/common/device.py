@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from crl_qdrant.common.extras import needed
 from crl_qdrant.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,9 +31,11 @@ def choose_device(device: str) -> torch.device:
 
     Raises:
         InputError: if it is not a device's name, or a GPU that this torch does not see.
+        MissingPackageError: if torch is not installed.
     """
     check_device(device)
-    import torch
+    with needed("torch", "gpu"):
+        import torch
 
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -89,7 +89,7 @@ def _suppressed_by(criterion: Criterion, others: Mapping[str, Criterion]) -> dic
 
 
 def context(criterion: Criterion, others: Mapping[str, Criterion]) -> str:
-    """What changes when the criteria that this one suppresses do: "" where it suppresses none."""
+    """Return a digest of the criteria that this one suppresses: "" if it suppresses none."""
     embeddings = [each.embeddings for each in _suppressed_by(criterion, others).values() if each.embeddings is not None]
     digests = sorted(hashlib.sha256(np.ascontiguousarray(each).tobytes()).hexdigest() for each in embeddings)
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16] if digests else ""

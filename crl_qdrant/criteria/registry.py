@@ -220,8 +220,14 @@ class Criteria:
         if version.state is CriterionState.MATERIALIZED:
             return
         name = version.criterion.name
-        lineage = self._lineage(name)
-        # searches change over with this one write; only then does the old vector go
+        self.refresh()
+        lineage = self.manifest.lineages.get(name)
+        now = None if lineage is None else next((v for v in lineage.versions if v.vector == version.vector), None)
+        if lineage is None or now is None or not now.has_vector:
+            raise CriterionError(
+                f"criterion {name!r} was dropped or changed by another process while it was built; materialize it again"
+            )
+        # searches switch with this one write; only then does the old vector go
         retired = () if lineage.pending is None else (lineage.current.vector,)
         self._kept.keep(Lineage(version.in_state(CriterionState.MATERIALIZED), None, retired))
         self._remove_retired(self._lineage(name))

@@ -1,18 +1,25 @@
-"""The named vectors of a collection's criteria: how they are called, and how points get them."""
+"""The named vectors of a collection's criteria: their names, and their values for the points that lack them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
 
+import numpy as np
 from qdrant_client import models
 
+from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.points import PointId
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.criteria.manifest import CriterionState, Manifest, StoredCriterion
+from crl_qdrant.errors import StoreError
 from crl_qdrant.projection.projector import Projector
 from crl_qdrant.stores import Store
 
 __all__ = ["fill_vectors", "free_vector", "lacking", "next_vector"]
+
+_PASSES: Final = 3
 
 
 def next_vector(name: str, manifest: Manifest) -> str:
@@ -58,15 +65,60 @@ def fill_vectors(
 ) -> int:
     """Write criteria's named vectors for the points that have raw vectors and lack any; returns how many points.
 
-    All in one pass: to read an embedding out of the store takes longer than to write a criterion's vector.
+    All criteria in one pass: to read an embedding out of the store takes longer than to write a criterion's vector.
+    Where other processes can write, further passes take the points that these wrote without the vectors.
     """
-    left = [each for each in versions if store.count(lacking(each.vector, having=raw_vector))]
-    if not left:
-        return 0
-    wanted = lacking(*(each.vector for each in left), having=raw_vector)
-    total, written = store.count(wanted), 0
-    for ids, embeddings in store.scroll(vector=raw_vector, query_filter=wanted, batch_size=batch_size):
-        store.update_vectors(ids, {each.vector: projector.project(each.projection, embeddings) for each in left})
-        written += len(ids)
-        advance(len(ids), total)
+    written = 0
+    for _ in range(_PASSES if store.shared else 1):
+        left = [each for each in versions if store.count(lacking(each.vector, having=raw_vector))]
+        if not left:
+            break
+        wanted = lacking(*(each.vector for each in left), having=raw_vector)
+        total = store.count(wanted)
+        for ids, embeddings in store.scroll(vector=raw_vector, query_filter=wanted, batch_size=batch_size):
+            written += _write_vectors(store, raw_vector, ids, embeddings, partial(_project, left, projector))
+            advance(len(ids), total)
     return written
+
+
+def _project(
+    versions: Sequence[StoredCriterion], projector: Projector, embeddings: Float32Array
+) -> dict[str, Float32Array]:
+    return {each.vector: projector.project(each.projection, embeddings) for each in versions}
+
+
+def _write_vectors(
+    store: Store,
+    raw_vector: str,
+    ids: Sequence[PointId],
+    embeddings: Float32Array,
+    project: Callable[[Float32Array], Mapping[str, Float32Array]],
+) -> int:
+    """Write the vectors of these points, and again for those whose image another process replaced meanwhile.
+
+    Deleted points are left out. Returns how many points were written.
+    """
+    written: set[PointId] = set()
+    while len(ids):
+        try:
+            store.update_vectors(ids, project(embeddings))
+        except StoreError:
+            there, now = _read(store, raw_vector, ids)
+            if len(there) == len(ids):
+                raise
+            ids, embeddings = there, now  # some were deleted since they were read
+            continue
+        written.update(ids)
+        if not store.shared:
+            break
+        before = dict(zip(ids, embeddings, strict=True))
+        there, now = _read(store, raw_vector, ids)
+        changed = [at for at, each in enumerate(there) if not np.array_equal(before[each], now[at])]
+        ids, embeddings = [there[at] for at in changed], now[changed]
+    return len(written)
+
+
+def _read(store: Store, raw_vector: str, ids: Sequence[PointId]) -> tuple[list[PointId], Float32Array]:
+    """Those of the points that are still there and have an embedding, with it, [n, d]."""
+    records = [each for each in store.retrieve(ids, vector=raw_vector, with_payload=False) if each.vector is not None]
+    return [each.id for each in records], np.array([each.vector for each in records], dtype=np.float32)

@@ -12,6 +12,7 @@ from PIL.Image import Image
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.batches import batches
 from crl_qdrant.common.device import choose_device
+from crl_qdrant.common.extras import needed
 from crl_qdrant.encoders.architectures import Architecture, ARCHITECTURES
 from crl_qdrant.encoders.forward import embedded
 from crl_qdrant.encoders.hub import hub
@@ -41,6 +42,8 @@ class TransformersEncoder:
 
     def __init__(self, source: str, *, name: str | None = None, device: str = "auto", batch_size: int = 64) -> None:
         self.name = name or f"transformers:{source}"
+        with needed("torch and transformers", "transformers"):
+            import torch  # noqa: F401
         self._device = choose_device(device)
         self._batch_size = batch_size
         try:

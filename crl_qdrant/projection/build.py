@@ -180,7 +180,7 @@ def leading_directions(text_embeddings: Sequence[npt.NDArray[Any]], number: Dire
 
 
 def knee(singular: Float64Array) -> int:
-    """How many leading singular values come before the bend of their curve: the point of greatest curvature.
+    """Count the leading singular values before the bend of their curve, the point of greatest curvature.
 
     Positions and values are scaled to [0, 1]; curvature is |y''| / (1 + y'²)^1.5 by finite differences.
     """

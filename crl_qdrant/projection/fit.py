@@ -30,7 +30,7 @@ Float64Array = npt.NDArray[np.float64]
 
 
 def lift(texts: Float64Array, images: Float64Array) -> float:
-    """How much more of the images' variance lies along the words than along as many random directions; 1 is chance.
+    """Measure how much more of the images' variance lies along the words than along random directions; 1 is chance.
 
     d·Σ(Xtᵀ)² / (Σt²·ΣX²), with X the centred images: 9 to 32 where words and images were made for each other, 3 for
     the names of garments with CLIP, 1.5 for names of objects of every kind.
@@ -47,7 +47,7 @@ def lift(texts: Float64Array, images: Float64Array) -> float:
 
 
 def auto_temperature(words: int) -> float:
-    """The automatic temperature for K >= 2 words: √(ln K / ln 123).
+    """Return the automatic temperature for K >= 2 words: √(ln K / ln 123).
 
     The largest of K standard normal numbers is about √(2 ln K): so the top word stands out alike for any K.
     """
@@ -55,17 +55,17 @@ def auto_temperature(words: int) -> float:
 
 
 def auto_blend(found: float | None) -> float:
-    """The sharpened form's share at this lift; without images one half."""
+    """Return the sharpened form's share at this lift; without images one half."""
     return 0.5 if found is None else found / (found + _HALF_LIFT)
 
 
 def auto_rest(found: float | None) -> float:
-    """The plain image's share at this lift; without images none."""
+    """Return the plain image's share at this lift; without images none."""
     return 0.0 if found is None else _MOST_REST * max(0.0, 1.0 - found / _HALF_LIFT)
 
 
 def principal_directions(projection: StoredProjection, rows: npt.NDArray[Any], dimensions: int) -> Float64Array:
-    """Orthonormal columns [width, dimensions or fewer]: the leading ones of the rows' uncompressed representations.
+    """Find the directions to keep of the rows' representations: orthonormal columns [width, dimensions or fewer].
 
     They are not centred first: inner products of what is kept are then close to the cosines of the whole.
 

@@ -1,4 +1,4 @@
-"""How a criterion's words become a projection: the options of one criterion, and the presets that name sets of them."""
+"""The options of a criterion, which say how its words become a projection, and the presets that name sets of them."""
 
 from __future__ import annotations
 
@@ -102,11 +102,11 @@ class Options:
 
 
 _LATER: Final[Mapping[str, Any]] = {"rest": 0.0, "dimensions": None}
-"""What version 0.1.0 did not have, with the value that leaves its representations as they were."""
+"""Options that version 0.1 did not have, with the values that leave its representations as they were."""
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Refuse what is no option's name.
+    """Refuse names that no option has.
 
     Raises:
         CriterionError: the first such name.

@@ -20,15 +20,15 @@ _NOTHING = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredProjection:
-    """What turns image embeddings into conditional representations, in NumPy; `on_device.Projection` is it in torch.
+    """A criterion's map from image embeddings to representations, in NumPy; `on_device.Projection` is it in torch.
 
     A representation is up to three parts of unit length beside each other: the similarities z [r], their sharpened form
     [K], and the rest [d], the plain image less the mean image. Weights make the cosine of the whole
     (1 - rest)·((1 - blend)·cosine of z + blend·cosine of the sharpened forms) + rest·cosine of the plain images.
     Where it is compressed, its leading directions are kept and brought to unit length again.
 
-    It is kept, not computed again from the words: a singular vector's sign, and any rotation among equal singular
-    values, are the choice of the machine that computed it, and named vectors were written with one choice.
+    A collection stores it and does not compute it again from the words. A singular vector's sign, and any rotation
+    among equal singular values, depend on the machine, and named vectors were written with one choice.
 
     Attributes:
         matrix: P, [d, r].
@@ -97,12 +97,12 @@ class StoredProjection:
         return not self.sharpen or self.blend < 1.0
 
     def represent(self, embeddings: Rows) -> Rows:
-        """What is compared: conditional representations, or what the head makes of them; unit rows [N, rank]."""
+        """Compute what is compared, unit rows [N, rank]: conditional representations, or the head's output."""
         rows = self.conditional(embeddings)
         return rows if self.head is None else self.head.apply(rows)
 
     def conditional(self, embeddings: Rows) -> Rows:
-        """Conditional representations [N, width] of unit embeddings [N, d], in the precision of these.
+        """Compute conditional representations [N, width] of unit embeddings [N, d], in their precision.
 
         Unit rows; zeros where an image has no part in the words, nor in the rest.
         """
@@ -112,7 +112,7 @@ class StoredProjection:
         return unit_or_zero(np.dot(rows, self.compression.astype(rows.dtype, copy=False)), _NOTHING)
 
     def uncompressed(self, embeddings: Rows) -> Rows:
-        """Conditional representations before the compression, [N, full width]; unit rows, or zeros."""
+        """Compute conditional representations before the compression, [N, full width]; unit rows, or zeros."""
         similar = self.similarities(embeddings)
         by_words, whole = self._blended(similar)
         if self.image_mean is None:
@@ -150,7 +150,7 @@ class StoredProjection:
         return unit_or_zero(rows, _NOTHING * self.scale)
 
     def by_words(self, representations: Rows) -> Rows:
-        """Conditional representations [N, width] as one or two parts [N, parts, K] by words: a linear map.
+        """Write conditional representations [N, width] by words, as one or two parts [N, parts, K]: a linear map.
 
         A cosine of two representations is the sum of their products here, over parts and words, and of their products
         in `without_words`.
@@ -158,7 +158,7 @@ class StoredProjection:
         return self._by_words(self._expanded(representations))
 
     def without_words(self, representations: Rows) -> Rows:
-        """The part of conditional representations [N, width] that no word accounts for, [N, d]; [N, 0] without a rest.
+        """Return the part of conditional representations [N, width] that no word has, [N, d]; [N, 0] without a rest.
 
         Linear, as `by_words`.
         """
@@ -166,14 +166,14 @@ class StoredProjection:
         return rows[:, len(rows.T) - (len(self.matrix) if self.rest else 0) :]
 
     def words_of(self, embeddings: Rows) -> Rows:
-        """Unit embeddings [N, d] by words, [N, parts, K], before the compression: sharper than `by_words`, for tags.
+        """Write unit embeddings [N, d] by words, [N, parts, K], before compression: sharper than `by_words`, for tags.
 
         Their products add up to what the cosine would be with all floats kept.
         """
         return self._by_words(self.uncompressed(embeddings))
 
     def _expanded(self, representations: Rows) -> Rows:
-        """What is left of the uncompressed representations [N, full width], with the same inner products."""
+        """Undo the compression as far as it can be undone: rows [N, full width] with the same inner products."""
         if self.compression is None:
             return representations
         return representations @ self.compression.T.astype(representations.dtype, copy=False)

@@ -13,7 +13,7 @@ __all__ = ["StoredHead"]
 
 
 class StoredHead(NamedTuple):
-    """What `projection.Head` is, in NumPy: two linear layers behind the conditional representation.
+    """The NumPy form of `on_device.Head`: two linear layers behind the conditional representation.
 
     Its entry in the manifest takes h·(width + out)·4 bytes, and a third more as text: 0.3 MB for 100 words and the
     default settings.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import grpc
@@ -24,6 +24,7 @@ from crl_qdrant.stores.store import Record, Scored, selector, VectorQuery, WithP
 __all__ = ["ClientStore"]
 
 _REFUSED = "the Qdrant server refused the key; set QDRANT_API_KEY or pass a QdrantClient with its api_key"
+_CRITERIA: Final = "crl_"  # the names of criteria's vectors begin with it
 _LOCKS: WeakKeyDictionary[QdrantClient, Any] = WeakKeyDictionary()
 
 
@@ -121,11 +122,18 @@ class ClientStore:
                 self._client.delete_vector_name(self._name, name)
 
     def upsert(self, ids: Sequence[PointId], vectors: Mapping[str, Float32Array], payloads: Sequence[Payload]) -> None:
+        # A server that starts again repeats its log, and drops a whole operation that names a vector which is gone by
+        # then: an image must not be lost with a criterion that is dropped. Local mode keeps no log.
+        later = {} if self._local else {name: rows for name, rows in vectors.items() if name.startswith(_CRITERIA)}
         batch = models.Batch(
-            ids=list(ids), vectors={name: rows.tolist() for name, rows in vectors.items()}, payloads=list(payloads)
+            ids=list(ids),
+            vectors={name: rows.tolist() for name, rows in vectors.items() if name not in later},
+            payloads=list(payloads),
         )
         with self._call("writing points"):
             self._client.upsert(self._name, batch, wait=True)
+        if later:
+            self.update_vectors(ids, later)
 
     def update_vectors(self, ids: Sequence[PointId], vectors: Mapping[str, Float32Array]) -> None:
         points = [

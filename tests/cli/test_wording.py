@@ -71,6 +71,7 @@ def texts(node: ast.AST) -> list[str]:
 IN_PYTHON = (
     "representations(",
     "float() or str()",
+    "convert it with str()",
     "create(…, dimension=",
     "AsyncCRLCollection",
     "QdrantClient",
