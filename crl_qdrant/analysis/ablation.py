@@ -12,9 +12,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from crl_qdrant.analysis.metrics import leave_one_out
 from crl_qdrant.analysis.precision import Precision
 from crl_qdrant.analysis.sample import draw
 from crl_qdrant.common.arguments import whole_number
+from crl_qdrant.common.arrays import Float32Array, unit_or_zero
 from crl_qdrant.common.points import at_path
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.criteria.build import projected
@@ -29,11 +31,15 @@ __all__ = ["VARIATIONS", "Ablation", "Variant", "ablate", "titles"]
 
 VARIATIONS: Final[Sequence[tuple[str, Mapping[str, Any]]]] = (
     *((preset, {}) for preset in PRESETS),
-    ("default", {"sharpen": 0.25}),
-    ("default", {"sharpen": 1}),
-    ("default", {"blend": 0.75}),
+    ("default", {"dimensions": 128}),
+    ("default", {"dimensions": None}),
+    ("default", {"rest": 0}),
+    ("default", {"blend": 0.5}),
     ("default", {"blend": 1}),
+    ("default", {"sharpen": 0.5}),
+    ("default", {"sharpen": 1}),
     ("default", {"center": "both"}),
+    ("default", {"weighting": 0.25, "energy": 0.98}),
     ("default", {"weighting": 0, "energy": 0.95}),
     ("suppressed", {"blend": 1}),
 )
@@ -42,6 +48,8 @@ VARIATIONS: Final[Sequence[tuple[str, Mapping[str, Any]]]] = (
 _RAW: Final = "raw"
 _CURRENT: Final = "as it is"
 _DEFAULT: Final = "default"
+_EXPANDED: Final = "default, search(expand=5)"
+_EXPANSION: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,8 @@ class Variant:
     """One set of options, and the precision of finding items of the same label by it.
 
     Attributes:
-        name: preset and options; "raw" for the plain embeddings, "as it is" for current options of its own.
+        name: preset and options, or "default, search(expand=5)" for an option of the search; "raw" for the plain
+            embeddings, "as it is" for current options of its own.
         precision: leave-one-out mAP in [0, 1].
         gain: difference to the reference's precision.
         error: standard error of the gain.
@@ -139,8 +148,10 @@ def ablate(
         except CriterionError as error:
             skipped[title] = str(error)
         else:
-            precisions = precision.measure(projection.represent(drawn.embeddings))
-            trials.append(_Trial(title, precisions, candidate.options, preset, changed))
+            represented = projection.represent(drawn.embeddings)
+            trials.append(_Trial(title, precision.measure(represented), candidate.options, preset, changed))
+            if title == _DEFAULT:
+                trials.append(_Trial(_EXPANDED, precision.measure(represented, _expanded(represented))))
         advance(1, len(VARIATIONS))
     current = stored.criterion.options
     if all(each.options != current for each in trials):
@@ -153,7 +164,18 @@ def ablate(
 
 def titles() -> list[str]:
     """The names of all variants, in the order in which they are tried."""
-    return [_RAW, *(_title(preset, changed) for preset, changed in VARIATIONS)]
+    every = [_RAW, *(_title(preset, changed) for preset, changed in VARIATIONS)]
+    return [*every[:2], _EXPANDED, *every[2:]]
+
+
+def _expanded(rows: Float32Array) -> Float32Array:
+    """The queries that `search(expand=5)` makes of unit rows [N, r]: each with its five nearest, weighted by cosine."""
+    queries = rows.copy()
+    for asked, order in leave_one_out(rows):
+        nearest = rows[order[:, :_EXPANSION]]  # [Q, 5, r]
+        weights = np.maximum(np.einsum("qkr,qr->qk", nearest, rows[asked]), 0.0)
+        queries[asked] += np.einsum("qk,qkr->qr", weights, nearest)
+    return unit_or_zero(queries)
 
 
 def _title(preset: str, changed: Mapping[str, Any]) -> str:

@@ -57,11 +57,17 @@ def label_codes(labels: Sequence[object]) -> npt.NDArray[np.int64]:
     return np.array([numbers[label] for label in labels], dtype=np.int64)
 
 
-def leave_one_out(representations: Float32Array) -> Iterator[Ranking]:
-    """Rank, for each of N unit rows [N, r], all the others by cosine; some queries at a time."""
+def leave_one_out(representations: Float32Array, searched_by: Float32Array | None = None) -> Iterator[Ranking]:
+    """Rank, for each of N unit rows [N, r], all the others by cosine; some queries at a time.
+
+    Args:
+        representations: N items.
+        searched_by: the N queries, [N, r], unit rows; None: the items themselves.
+    """
+    asked = representations if searched_by is None else searched_by
     for start in range(0, len(representations), _QUERIES_AT_ONCE):
         queries = np.arange(start, min(start + _QUERIES_AT_ONCE, len(representations)))
-        scores = representations[queries] @ representations.T
+        scores = asked[queries] @ representations.T
         scores[np.arange(len(queries)), queries] = -np.inf  # the query itself comes last and is cut off
         yield Ranking(queries, rank(scores)[:, :-1])
 

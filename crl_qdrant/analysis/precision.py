@@ -38,13 +38,16 @@ class Precision:
         self._parts = [np.ones(len(labels), dtype=np.bool_), *halves]
         self.usable = len(halves) >= _SPLITS
 
-    def measure(self, representations: Float32Array) -> npt.NDArray[np.float64]:
+    def measure(
+        self, representations: Float32Array, searched_by: Float32Array | None = None
+    ) -> npt.NDArray[np.float64]:
         """Mean average precision of unit rows [N, r]: of all items, then of each half, float64 [1 + halves].
 
-        Items are ranked once: a half's ranking is the full one without the other half.
+        Items are ranked once: a half's ranking is the full one without the other half. The queries are the items, or
+        `searched_by`, [N, r], in their order.
         """
         sums, numbers = np.zeros(len(self._parts)), np.zeros(len(self._parts))
-        for queries, order in leave_one_out(representations):
+        for queries, order in leave_one_out(representations, searched_by):
             relevant = self._codes[order] == self._codes[queries, None]
             for at, part in enumerate(self._parts):
                 asked = part[queries]

@@ -30,7 +30,6 @@ from crl_qdrant.stores import Store
 __all__ = ["TagOptions", "tag"]
 
 _DIGITS: Final = 4
-_NEARLY_MOST: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +121,11 @@ class _Words:
 
 
 def _most_first(more: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Positions of the words [N, K]: the word to show first, the others by how much the item is of them.
+    """Positions of the words [N, K]: the word to show first, the others by how much the item is of them."""
+    from crl_qdrant.search.explain import positions_to_show
 
-    The word to show is the first in the criterion's list of those within 10 % of the strongest.
-    """
-    near = (more >= _NEARLY_MOST * more.max(axis=1, keepdims=True)).argmax(axis=1)
     ahead = more.copy()
-    ahead[np.arange(len(more)), near] = np.inf
+    ahead[np.arange(len(more)), positions_to_show(more)] = np.inf
     return np.argsort(-ahead, axis=1, kind="stable")
 
 

@@ -18,7 +18,7 @@ from crl_qdrant.projection.stored import StoredProjection
 from crl_qdrant.search.results import Explanation, WordShare
 from crl_qdrant.search.scoring import mean_direction
 
-__all__ = ["WordSpace", "words_to_show"]
+__all__ = ["WordSpace", "positions_to_show", "words_to_show"]
 
 _NEARLY_MOST: Final = 0.9
 
@@ -41,7 +41,7 @@ class WordSpace:
 
     def by_words(self, representations: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Conditional representations [N, width], in front of a head, by words: [N, parts·K], a linear map."""
-        return self._projection.by_words(representations).reshape(len(representations), -1)
+        return _flat(self._projection.by_words(representations))
 
     def direction(self, like: Float32Array, unlike: Float32Array) -> npt.NDArray[np.float64]:
         """The direction [parts·K] of unit embeddings [p, d] to be like and [n, d] to be unlike, before compression."""
@@ -88,10 +88,15 @@ class WordSpace:
         return Explanation(common, tuple(words), cosine - common - float(shares.sum()), word)
 
     def _uncompressed(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        return self._projection.words_of(embeddings.astype(np.float64)).reshape(len(embeddings), -1)
+        return _flat(self._projection.words_of(embeddings.astype(np.float64)))
 
     def _per_word(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.asarray(values.reshape(-1, len(self._words)).sum(axis=0))
+
+
+def _flat(parts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """[N, parts, K] as [N, parts·K], also where N is 0."""
+    return parts.reshape(len(parts), parts.shape[1] * parts.shape[2])
 
 
 def words_to_show(more: npt.NDArray[np.float64], words: Sequence[str]) -> list[str | None]:
@@ -106,6 +111,10 @@ def words_to_show(more: npt.NDArray[np.float64], words: Sequence[str]) -> list[s
     Returns:
         N words; None for an item that is more of no word.
     """
-    most = more.max(axis=1, keepdims=True)
-    first = (more >= _NEARLY_MOST * most).argmax(axis=1)
-    return [words[k] if most[at, 0] > 0 else None for at, k in enumerate(first)]
+    first = positions_to_show(more)
+    return [words[k] if more[at, k] > 0 else None for at, k in enumerate(first.tolist())]
+
+
+def positions_to_show(more: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """The positions [N] of those words; of an item that is more of no word, the position means nothing."""
+    return np.asarray((more >= _NEARLY_MOST * more.max(axis=1, keepdims=True)).argmax(axis=1))

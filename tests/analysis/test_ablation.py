@@ -101,7 +101,24 @@ def test_two_words_have_the_papers_form_only(products: CRLCollection) -> None:
     products.define(Criterion("two", COLOURS[:2], embeddings=TEXTS[:2]))
     found = products.ablate("two", "colour")
     assert "centred" in found.skipped
-    assert {each.name for each in found.variants if each.current} == {"default", "paper"}
+    # the options that the paper's form has anyway leave it as it is
+    same = {"default dimensions=null", "default rest=0", "default blend=0.5"}
+    assert {each.name for each in found.variants if each.current} == {"default", "paper", *same}
+
+
+def test_the_first_hits_averaged_into_the_query(products: CRLCollection) -> None:
+    found = by_name(products.ablate("colour", "colour"))["default, search(expand=5)"]
+    ids, rows = products.representations("colour")
+    precisions = []
+    labels = [COLOURS[LABELS[int(point)]] for point in ids]
+    for at, row in enumerate(rows):
+        others = [other for other in np.argsort(-(rows @ row), kind="stable").tolist() if other != at]
+        query = row + sum(max(float(rows[other] @ row), 0.0) * rows[other] for other in others[:5])
+        ranked = [other for other in np.argsort(-(rows @ query), kind="stable").tolist() if other != at]
+        right = np.array([labels[other] == labels[at] for other in ranked])
+        precisions.append(np.mean((right.cumsum() / np.arange(1, len(right) + 1))[right]))
+    assert found.precision == pytest.approx(np.mean(precisions), abs=1e-4)
+    assert found.preset is None
 
 
 def variant(name: str, gain: float, error: float, *, current: bool = False, **options: Any) -> Variant:

@@ -109,7 +109,7 @@ def test_a_criterion_that_knows_nothing_of_it_is_not_recommended() -> None:
 def test_what_cannot_be_measured() -> None:
     products = shop(":memory:")
     for options, complaint in (
-        ({"limit": 5}, "limit must be a whole number and at least 20"),
+        ({"limit": 5}, "`limit` must be at least 20, got 5"),
         ({"weights": []}, "`weights` must be at least one number above 0"),
         ({"weights": [-1, 1]}, "none below"),
         ({"embeddings": None, "template": "a kind"}, "`template` must have {value} in it"),
@@ -140,6 +140,31 @@ def test_on_real_photos_the_default_weight_is_ahead_of_the_text(fashion: dict[st
     assert ways[0.0] == pytest.approx(0.232, abs=0.001)  # as the text alone was measured elsewhere
     assert ways[0.5] >= 0.34
     assert found.recommended == 0.5
+
+
+def test_the_order_is_that_of_the_search() -> None:
+    pictured = sample_products(80, seed=5)
+    with CRLCollection.create("products", location=":memory:", encoder="demo", device="cpu") as products:
+        products.ingest(
+            Item(at, image=render(each, size=64), payload=each.attributes()) for at, each in enumerate(pictured)
+        )
+        products.define(next(each for each in CRITERIA if each.name == "colour"))
+        template = "merchandise shaped like a {value}"
+        found = products.measure_composed("colour", "silhouette", template=template, limit=30, weights=[2.0])
+        values = sorted({each.silhouette for each in pictured})
+        same, other = [each.colour for each in pictured], [each.silhouette for each in pictured]
+        first_ten = []
+        for item, at in draw_queries(same, other, values, limit=30, seed=0):
+            hits = products.search(
+                like=item,
+                criterion="colour",
+                modifier=template.format(value=values[at]),
+                criterion_weight=2.0,
+                strategy="scan",
+            )
+            right = [same[hit.id] == same[item] and other[hit.id] == values[at] for hit in hits]
+            first_ten.append(np.mean(right))
+    assert next(way for way in found.ways if way.weight == 2.0).first_ten == pytest.approx(np.mean(first_ten), abs=1e-9)
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
