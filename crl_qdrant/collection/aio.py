@@ -42,11 +42,11 @@ class AsyncCRLCollection(OneProcess):
     """A `CRLCollection` whose methods are awaited: the same names, arguments, results and errors.
 
     Every call runs in a thread of the collection's own, so the event loop is not blocked: not by an encoder, not by a
-    scan or the building of an index. Qdrant Edge lets no other thread go on during a call of its own, which takes a
+    scan or the building of an index. Qdrant Edge makes all other threads wait during a call of its own, which takes a
     fraction of a millisecond for a search by an index and some tens for a batch of writes. The requests of an
     `AsyncQdrantClient` that was passed as location run on the loop that awaits the call. A call that is cancelled is no
-    longer waited for and goes on in its thread, so that what is held in memory keeps step with what is stored. It is an
-    async context manager.
+    longer waited for and still runs in its thread, so that memory keeps step with the store. It is an async context
+    manager.
     """
 
     create = staticmethod(_opening(CRLCollection.create))

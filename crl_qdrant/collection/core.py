@@ -35,7 +35,7 @@ class Core(OneProcess):
     """A collection that is made, opened, described and closed."""
 
     def __init__(
-        self, name: str, store: Store, criteria: Criteria, encoder: BoundEncoder, resident: Resident, device: str
+        self, name: str, store: Store, criteria: Criteria, encoder: BoundEncoder, resident: Resident, *, device: str
     ) -> None:
         self.name = name
         self._store = store
@@ -100,7 +100,7 @@ class Core(OneProcess):
         bound = BoundEncoder(name, manifest.encoder, size, encoder=loaded, device=device)
         store = create_store(location, name, {manifest.raw.vector: size}, manifest.to_entry())
         resident = Resident(store, manifest.raw, device, scan_memory)
-        return cls(name, store, Criteria(name, store, manifest, bound, device), bound, resident, device)
+        return cls(name, store, Criteria(name, store, manifest, bound, device), bound, resident, device=device)
 
     @classmethod
     def open(
@@ -143,7 +143,7 @@ class Core(OneProcess):
             store.close()
             raise
         resident = Resident(store, manifest.raw, device, scan_memory)
-        return cls(name, store, Criteria(name, store, manifest, bound, device), bound, resident, device)
+        return cls(name, store, Criteria(name, store, manifest, bound, device), bound, resident, device=device)
 
     def __enter__(self) -> Self:
         return self

@@ -31,7 +31,7 @@ _DAMAGE: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, 
 
 
 class CriterionState(StrEnum):
-    """How far a criterion's named vector has come."""
+    """The progress of a criterion's named vector."""
 
     DEFINED = "defined"
     """No named vector: searched by the scan."""
@@ -107,7 +107,7 @@ class StoredCriterion:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """A criterion's versions: the one that is searched by, the one that is to take its place, and what is left over.
+    """A criterion's versions: the one that is searched by, the one that is to take its place, and vectors to remove.
 
     Attributes:
         current: what searches use.
@@ -225,7 +225,7 @@ class Manifest:
 
     @property
     def criteria(self) -> dict[str, StoredCriterion]:
-        """What searches use, by the criteria's names."""
+        """The versions that searches use, by the criteria's names."""
         return {name: lineage.current for name, lineage in self.lineages.items()}
 
     @property

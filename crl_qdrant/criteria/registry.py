@@ -1,4 +1,4 @@
-"""The life of a collection's criteria: defined, materialised as a named vector, changed, renamed, dropped.
+"""The criteria of a collection: define, materialize as a named vector, change, rename, drop.
 
 Every change is one write of the manifest, and what it needs is done before it, or can be done again after it: so a
 process may be killed anywhere, and the next one finds the collection whole.
@@ -57,7 +57,7 @@ class Criteria:
 
     @property
     def manifest(self) -> Manifest:
-        """What the collection remembers of itself, as last read."""
+        """The collection's manifest, as last read."""
         return self._kept.manifest
 
     def refresh(self) -> None:
@@ -163,7 +163,7 @@ class Criteria:
         return waits and has_images(self._store, self.manifest.raw, FEWEST_IMAGES)
 
     def set_head(self, version: StoredCriterion, head: StoredHead | None) -> None:
-        """Give a criterion's latest version this head, or none; a materialised one changes over when it is built.
+        """Give a criterion's latest version this head, or none; a materialized one switches when it is built.
 
         Args:
             version: the latest version as it was when the head was trained.
@@ -280,7 +280,7 @@ class Criteria:
         return replace(made, brought=brought)
 
     def _update_dependents(self, changed: str) -> None:
-        """Criteria that suppress the changed one and have no named vector follow at once; others when materialised."""
+        """Criteria that suppress the changed one and have no named vector follow at once; others when materialized."""
         for name, lineage in self.manifest.lineages.items():
             current = lineage.current
             if name == changed or current.has_vector or not current.criterion.options.suppress:

@@ -119,6 +119,6 @@ def _write_vectors(
 
 
 def _read(store: Store, raw_vector: str, ids: Sequence[PointId]) -> tuple[list[PointId], Float32Array]:
-    """Those of the points that are still there and have an embedding, with it, [n, d]."""
+    """The points that are still there and have an embedding, with it, [n, d]."""
     records = [each for each in store.retrieve(ids, vector=raw_vector, with_payload=False) if each.vector is not None]
     return [each.id for each in records], np.array([each.vector for each in records], dtype=np.float32)

@@ -1,6 +1,6 @@
 """To another encoder without downtime: every image embedded again beside the old embeddings, then one change-over.
 
-The new raw vectors, and every materialised criterion over them, are written as further named vectors of the same
+The new raw vectors, and every materialized criterion over them, are written as further named vectors of the same
 points. Searches use the old ones until a single write of the manifest makes the new ones current; the old ones stay
 until they are dropped. What is done is seen from what points have, so it can be stopped and called again at any time.
 """
@@ -48,7 +48,7 @@ class Migration:
         points: how many points are to have new embeddings.
         left: how many of them lack one still.
         seconds: taken, or with dry_run estimated from a sample for what is left.
-        bytes: that the new named vectors take, with those of materialised criteria, beside the old ones.
+        bytes: that the new named vectors take, with those of materialized criteria, beside the old ones.
         rejected: points whose image could not be had or embedded.
         done: whether searches use the new embeddings.
         current: whether it is the collection's own encoder, so that only points without an embedding get one.
@@ -90,7 +90,7 @@ class Migrator:
         criteria: the collection's, over the old embeddings.
         encoder: the new encoder.
         raw: the new raw vectors, without a name for them yet.
-        image_of: gives a point's picture, from its id and payload.
+        image_of: gives a point's image, from its id and payload.
         batch_size: points embedded and written at once.
     """
 
@@ -133,7 +133,7 @@ class Migrator:
         return replace(raw, vector=f"image~{number}")
 
     def plan(self) -> Migration:
-        """What is to be done; a sample is embedded to see how long it takes, and nothing is written."""
+        """Describe the migration; a sample is embedded to see how long it takes, and nothing is written."""
         left = self._left()
         started = time.perf_counter()
         records = self._store.retrieve(next(self._missing(_SAMPLE), []))
@@ -144,13 +144,13 @@ class Migrator:
     def run(
         self, *, skip: bool, lock: AbstractContextManager[Any], advance: Advance, use: Callable[[Manifest], None]
     ) -> Migration:
-        """Embed, build and change over; `lock` is held while something is written.
+        """Embed, build and switch; `lock` is taken for each write.
 
         Args:
-            skip: change over although some points have no embedding; those are then found by no image.
+            skip: switch although some points have no embedding; those are then found by no image.
             lock: keeps other writes of this process out.
             advance: moves the progress bar on.
-            use: called with the manifest when the new embeddings are current, with the lock still held.
+            use: called with the manifest when the new embeddings are current, before the lock is released.
         """
         started = time.perf_counter()
         with lock:
@@ -212,7 +212,7 @@ class Migrator:
         for batch in self._missing(self._batch_size):
             with lock:
                 self._require_under_way(self._criteria.manifest)
-                # read under the lock: a point must not get the embedding of a picture it no longer has
+                # read under the lock: a point must not get the embedding of an image it no longer has
                 ids, rows, rejected = self._embedded(self._store.retrieve(batch))
                 if ids:
                     self._store.update_vectors(ids, {self._raw.vector: rows})
@@ -221,7 +221,7 @@ class Migrator:
         return every
 
     def _embedded(self, records: Sequence[Record]) -> tuple[list[PointId], Any, list[Rejected]]:
-        """Ids and new embeddings [n, d] of the points whose picture can be embedded, and the others."""
+        """Ids and new embeddings [n, d] of the points whose image can be embedded, and the others."""
         with ThreadPoolExecutor() as pool:
             outcomes = list(pool.map(self._prepared, records))
         pairs = list(zip(records, outcomes, strict=True))

@@ -40,8 +40,8 @@ def create_store(location: Location, name: str, vectors: Mapping[str, int], meta
     """A new collection `name` with these named vectors (name -> dimension).
 
     Args:
-        location: a directory (Qdrant Edge), also as "~/…" or file:///…, ":memory:" (qdrant-client's local mode), an
-            http(s) URL of a server, whose API key is read from QDRANT_API_KEY, a ready `QdrantClient`, or an
+        location: a directory (Qdrant Edge), also as "~/…" or file:///…; ":memory:" (qdrant-client's local mode); an
+            http(s) URL of a server, whose API key is read from QDRANT_API_KEY. Or a ready `QdrantClient`, or an
             `AsyncQdrantClient` where this is a thread of `in_thread`.
 
     Raises:

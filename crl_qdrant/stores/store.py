@@ -1,4 +1,4 @@
-"""What we need of a vector store. Two implementations: Qdrant Edge and qdrant-client."""
+"""The calls we need of a vector store. Two implementations: Qdrant Edge and qdrant-client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WithPayload = bool | list[str]
 
 
 def selector(with_payload: WithPayload) -> WithPayload:
-    """What is wanted of a payload, its keys as Qdrant has them."""
+    """The wanted part of a payload, its keys as Qdrant has them."""
     return with_payload if isinstance(with_payload, bool) else [qdrant_path(key) for key in with_payload]
 
 
@@ -111,7 +111,7 @@ class Store(Protocol):
     def retrieve(
         self, ids: Sequence[PointId], *, vector: str | None = None, with_payload: WithPayload = True
     ) -> list[Record]:
-        """Those of the points that exist, in no particular order."""
+        """Read the points that exist, in no particular order."""
 
     def scroll(
         self, *, vector: str, query_filter: models.Filter | None = None, batch_size: int = 1024

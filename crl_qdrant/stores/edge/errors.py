@@ -1,4 +1,4 @@
-"""What Qdrant Edge raises, as errors of ours."""
+"""Qdrant Edge's errors, translated into ours."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Builds the indexes of a shard of Qdrant Edge in a process of its own.
 
 Edge holds Python's lock for as long as it works, which for this is minutes where there are many points: in the caller's
-own process no other thread would go on, an event loop would stand still, and Ctrl-C would not be heard.
+own process all other threads and the event loop would wait, and Ctrl-C would not be heard.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is asked of a store -> Qdrant Edge's requests."""
+"""Queries of a store -> Qdrant Edge's requests."""
 
 from __future__ import annotations
 

@@ -275,7 +275,7 @@ class EdgeStore:
         self._update(action, operation)
 
     def _checkpoint(self) -> None:
-        """Nothing that was written until now will be written again when the shard is opened after a kill.
+        """Save everything, so that nothing written until now is written again when the shard is opened after a kill.
 
         Edge then replays its log on what it had saved, and leaves out what does not fit that any more: points with a
         vector that is gone, a batch of vectors with a point that is gone. An acknowledged write must not be among them.

@@ -16,7 +16,7 @@ from killed_processes import die, processes
 from random_operations import Operation
 from waiting import ended_after
 
-from crl_qdrant import CRLCollection, LockedError, StoreError
+from crl_qdrant import CriterionState, CRLCollection, LockedError, StoreError
 from crl_qdrant.stores import create_store, open_store
 
 DEFINED: list[Operation] = [["define", "style", 0]]
@@ -145,3 +145,20 @@ def test_what_another_process_has_open_is_not_mended(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == at_work
     path.write_text(whole)
     store.close()
+
+
+def test_a_segment_that_lost_a_vector_costs_the_criterion_its_index_alone(tmp_path: Path) -> None:
+    operations.collection(tmp_path, *MATERIALIZED)
+    with CRLCollection.open("products", location=tmp_path) as products:
+        expected = [hit.id for hit in products.search(embedding=operations.ROWS[0, 3], criterion="style", limit=5)]
+    path = sorted((tmp_path / "products" / "shard").glob("segments/*/segment.json"))[0]
+    segment = json.loads(path.read_text())
+    del segment["config"]["vector_data"]["crl_style"]
+    path.write_text(json.dumps(segment))
+    with CRLCollection.open("products", location=tmp_path) as products:
+        assert products.info().criteria[0].state is CriterionState.MISSING
+        hits = products.search(embedding=operations.ROWS[0, 3], criterion="style", limit=5)
+        assert ([hit.id for hit in hits], hits.plan.strategy) == (expected, "scan")
+        assert products.materialize("style") == products.count()
+        hits = products.search(embedding=operations.ROWS[0, 3], criterion="style", limit=5)
+        assert ([hit.id for hit in hits], hits.plan.strategy) == (expected, "named")
