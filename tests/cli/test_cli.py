@@ -166,7 +166,7 @@ def test_a_folder_of_images(crl: Run, catalog: Path) -> None:
             "has no column 'key'; it has: sku, colour, silhouette, price",
         ),
         (["ingest", "catalog.csv", "--id-column", "sku", "--image-column", "file"], "has no column 'file'"),
-        (["ingest", "catalog.csv", "--id-column", "sku"], "say where the pictures of catalog.csv are"),
+        (["ingest", "catalog.csv", "--id-column", "sku"], "say where the images of catalog.csv are"),
         (["info", "--location", "localhost:6333"], "write it as http://localhost:6333"),
         (["ingest", "catalog.csv", "--id-column", "sku", "--images", "gone"], "no folder of images gone"),
         (["ingest", "catalog.csv", "--id-column", "sku", "--images", "photos"], "--encoder demo"),
