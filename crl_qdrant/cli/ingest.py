@@ -16,6 +16,7 @@ from crl_qdrant.errors import EmbeddingError, InputError, NotFoundError
 if TYPE_CHECKING:
     from crl_qdrant import CRLCollection, Item, Report
     from crl_qdrant.common.arrays import Float32Array
+    from crl_qdrant.ingestion.items import OnError
 
 __all__ = ["ingest"]
 
@@ -64,15 +65,14 @@ def ingest(
     options = CatalogOptions(images, id_column, image_column, outside=outside, encoding=encoding)
     items = find_reader(source).read(source, options)
     total = len(items) if isinstance(items, Sized) else None
-    vectors = None if embeddings is None else _vectors(embeddings, source, total)
-    if vectors is not None:
-        items = _with_embeddings(items, vectors)
-    dimension = None if vectors is None else vectors.shape[1]
+    dimension = None
+    if embeddings is not None:
+        vectors = _vectors(embeddings, source, total)
+        items, dimension = _with_embeddings(items, vectors), vectors.shape[1]
     with _open_or_create(collection, location, encoder, device, dimension) as products:
         _check_encoder(products, embeddings, dimension)
-        report = products.ingest(
-            items, total=total, batch_size=batch_size, on_error="raise" if stop_on_error else "skip"
-        )
+        on_error: OnError = "raise" if stop_on_error else "skip"
+        report = products.ingest(items, total=total, batch_size=batch_size, on_error=on_error)
         products.optimize()
     _print_report(report, as_json)
     if report.rejected and not report.written and not report.unchanged:

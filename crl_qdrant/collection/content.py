@@ -1,4 +1,4 @@
-"""A collection's points: added, ingested, counted, deleted."""
+"""The part of a collection that adds, ingests, counts and deletes points."""
 
 from __future__ import annotations
 
@@ -38,12 +38,13 @@ class Content(Core):
         batch_size: int = 128,
         progress: bool | None = None,
     ) -> Report:
-        """Store images or embeddings; points of the same id are replaced. Materialised criteria are written along.
+        """Store images or embeddings; points of the same id are replaced. Materialized criteria are written too.
 
         Args:
             ids: N different ids: integers from 0 to 2⁶⁴-1, or UUIDs.
-            images: N images: path, bytes or PIL image; embedded by the collection's encoder.
-            embeddings: instead of images: [N, d], any float type; stored at unit length.
+            images: N images: path, bytes, open file or PIL image; embedded by the collection's encoder.
+            embeddings: instead of images: [N, d], any real type: lists, NumPy, torch, pandas, polars. A row that does
+                not fit is rejected alone. Stored at unit length.
             payloads: N payloads of JSON values.
             on_error: "skip" stores the good items and reports the bad ones, "raise" stops at the first bad one.
             batch_size: items embedded and written at once.
@@ -54,11 +55,11 @@ class Content(Core):
             embedding, a payload that is not JSON).
 
         Raises:
-            InputError: lengths that differ, duplicate or impossible ids, neither or both of images and embeddings;
-                nothing is stored then. With on_error="raise", the first bad item's error.
-            EmbeddingError: embeddings that are not [N, d]; nothing is stored.
-            EncoderError: images, and the collection has no encoder.
-            StoreError: the store refused a batch; those before it are stored.
+            InputError: if lengths differ, ids are duplicate or impossible, or neither or both of images and embeddings
+                are given; nothing is stored then. With on_error="raise", the first bad item's error.
+            EmbeddingError: if no row of the embeddings fits [N, d]; nothing is stored.
+            EncoderError: if images are given and the collection has no encoder.
+            StoreError: if the store refuses a batch; those before it are stored.
         """
         ids = listed("ids", ids)
         payloads = None if payloads is None else listed("payloads", payloads)
@@ -94,7 +95,7 @@ class Content(Core):
         batch_size: int = 128,
         progress: bool | None = None,
     ) -> Report:
-        """Store a catalogue, however long, and go on where an earlier run was stopped.
+        """Store a catalogue, however long, and resume where an earlier run was interrupted.
 
         Each point keeps a digest of its item's content in the payload (`crl_source`); an item whose digest is
         stored already is left alone, a changed one is written again.
@@ -110,7 +111,7 @@ class Content(Core):
 
         Raises:
             InputError: with on_error="raise", the first bad item's error.
-            StoreError: the store refused a batch; those before it are stored.
+            StoreError: if the store refuses a batch; those before it are stored.
         """
         return self._write(items, total, on_error, batch_size, progress, resume=True)
 
@@ -140,8 +141,8 @@ class Content(Core):
         """Remove points; ids that are not there are no error.
 
         Raises:
-            InputError: something that cannot be an id.
-            StoreError: the store refused.
+            InputError: if something cannot be an id.
+            StoreError: if the store refuses.
         """
         if isinstance(ids, models.Filter):
             raise InputError(
@@ -169,13 +170,13 @@ class Content(Core):
         return stored_ids(self._store, listed("keys", keys))
 
     def count(self, query_filter: models.Filter | None = None) -> int:
-        """Exact number of points, of those that match where a filter is given."""
+        """Count the points exactly, or those that match a filter."""
         return self._store.count(query_filter)
 
     def representations(
         self, criterion: str | None = None, *, query_filter: models.Filter | None = None
     ) -> tuple[list[PointId], Float32Array]:
-        """Every point's representation, for clustering, evaluation or another index.
+        """Return every point's representation, for clustering, evaluation or another index.
 
         Args:
             criterion: name of a defined criterion; None for the raw embeddings.
@@ -185,8 +186,8 @@ class Content(Core):
             N ids, and float32 [N, r] (the raw embeddings: [N, d]), unit rows, in the same order.
 
         Raises:
-            NotFoundError: no such criterion.
-            StoreError: the store refused.
+            NotFoundError: if there is no such criterion.
+            StoreError: if the store refuses.
         """
         self._criteria.refresh()
         stored = None if criterion is None else self._criteria.find(criterion)

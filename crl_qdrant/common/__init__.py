@@ -1,1 +1,1 @@
-"""What every other package builds on: arguments checked, arrays, images, points, devices, progress."""
+"""Pieces that every other package builds on: arguments, arrays, images, payloads, ids, devices, progress."""

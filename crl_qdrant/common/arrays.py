@@ -1,4 +1,4 @@
-"""What an embedding must be before it is stored or searched with: finite, not zero, of unit length."""
+"""Embeddings checked and scaled before they are stored or searched with: finite, not zero, of unit length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items by the batch."""
+"""Split items into batches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The items in lists of `size`, the last one shorter; read as they are needed."""
+    """Yield the items in lists of `size`, the last one shorter; read as they are needed."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

@@ -1,4 +1,4 @@
-"""Where torch computes, chosen once and by the same rule everywhere."""
+"""The device that torch computes on, chosen by one rule everywhere."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ __all__ = ["check_device", "choose_device", "one_thread"]
 
 
 def check_device(device: object) -> None:
-    """Refuse what cannot be a device's name, without loading torch to see whether it is there.
+    """Refuse an impossible device name, without loading torch to see whether it is there.
 
     Raises:
-        InputError: not "auto", "cpu", "cuda" or "cuda:N".
+        InputError: if it is not "auto", "cpu", "cuda" or "cuda:N".
     """
     if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}")
+        raise InputError(f"`device` must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}")
 
 
 def choose_device(device: str) -> torch.device:
-    """The torch device for "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:1".
+    """Choose the torch device for "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:1".
 
     Raises:
-        InputError: not a device's name, or a GPU that this torch does not see.
+        InputError: if it is not a device's name, or a GPU that this torch does not see.
         MissingPackageError: if torch is not installed.
     """
     check_device(device)
@@ -50,7 +50,7 @@ def choose_device(device: str) -> torch.device:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread for torch: operations too small to be divided only wait for the other one, long on a busy machine."""
+    """Let torch use one thread: operations too small to be divided would wait for another, long on a busy machine."""
     import torch
 
     before = torch.get_num_threads()

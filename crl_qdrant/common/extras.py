@@ -12,14 +12,14 @@ __all__ = ["needed"]
 
 @contextmanager
 def needed(what: str, extra: str) -> Iterator[None]:
-    """Around imports: where a package is missing, says how to install it.
+    """Wrap imports: where a package is missing, the error says how to install it.
 
     Args:
         what: "scikit-learn", for the message.
         extra: the extra of this package that brings it.
 
     Raises:
-        MissingPackageError: it is not installed.
+        MissingPackageError: if it is not installed.
     """
     try:
         yield

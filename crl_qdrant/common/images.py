@@ -287,7 +287,8 @@ def _checked_size(image: Image.Image, name: str, max_pixels: int) -> int:
 def _upright_rgb(opened: Image.Image) -> Image.Image:
     opened.load()  # first, so that a broken image is not taken for a broken tag
     turn = _UPRIGHT.get(_orientation(opened))
-    picture = srgb(opened)
+    plain = opened.mode == "RGB" and not {"icc_profile", "transparency"} & opened.info.keys()
+    picture = opened if plain else srgb(opened)
     return picture if turn is None else picture.transpose(turn)
 
 

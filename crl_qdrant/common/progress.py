@@ -11,18 +11,18 @@ __all__ = ["Advance", "progress_bar"]
 
 
 class Advance(Protocol):
-    """Moves a bar on by a number of items, and tells it how many there are in all where that is known by then."""
+    """Advances a bar by a number of items, and tells it the total where that is known by then."""
 
     def __call__(self, items: int, total: int | None = None) -> None:
-        """Move on."""
+        """Advance the bar."""
 
 
 @contextmanager
 def progress_bar(description: str, *, total: int | None = None, show: bool | None = None) -> Iterator[Advance]:
-    """A bar on standard error; yields the function that moves it on.
+    """A bar on standard error; yields the function that advances it.
 
     Args:
-        description: what is being done, a few words.
+        description: of the work, a few words.
         total: items in all; None where that is not known.
         show: None shows the bar where standard error is a terminal.
     """
@@ -43,4 +43,4 @@ def progress_bar(description: str, *, total: int | None = None, show: bool | Non
 
 
 def _nothing(items: int, total: int | None = None) -> None:
-    """What moves on where there is no bar."""
+    """Stand for a bar where none is shown."""

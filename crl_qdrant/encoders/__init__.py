@@ -1,4 +1,4 @@
-"""Encoders: what turns images and texts into embeddings of one space."""
+"""Encoders turn images and texts into embeddings of one space."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Encoder", "full_name", "load_encoder"]
 
 
 def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
-    """The encoder that a name stands for; an encoder object is checked and given back.
+    """Load the encoder of a name; an encoder object is checked and returned.
 
     Args:
         encoder: "open_clip:<model>/<pretrained tag or checkpoint path>", "transformers:<repository or folder>",
@@ -21,8 +21,8 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
         device: "auto", "cpu", "cuda" or "cuda:N"; an object chooses its own.
 
     Raises:
-        EncoderError: no such encoder, or an object without one of the four.
-        MissingPackageError: the encoder's package is not installed.
+        EncoderError: if there is no such encoder, or an object lacks one of the four or has another kind of them.
+        MissingPackageError: if the encoder's package is not installed.
     """
     if not isinstance(encoder, str):
         lacking = [
@@ -34,7 +34,12 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
                 f"{encoder!r} lacks {', '.join(lacking)}"
             )
         if isinstance(encoder, type) or not isinstance(encoder.name, str) or not encoder.name:
-            raise EncoderError(f"an encoder is an object whose name is a text; got {encoder!r}")
+            raise EncoderError(f"an encoder must be an object whose name is a text, got {encoder!r:.80}")
+        dimension = encoder.dimension
+        if isinstance(dimension, bool) or not hasattr(dimension, "__index__") or dimension < 1:
+            raise EncoderError(
+                f"the dimension of encoder {encoder.name!r} must be a whole number above 0, got {dimension!r:.80}"
+            )
         return encoder
     encoder = full_name(encoder)
     if encoder == "demo":
@@ -58,7 +63,7 @@ def load_encoder(encoder: str | Encoder, *, device: str = "auto") -> Encoder:
 
 
 def full_name(encoder: str) -> str:
-    """The same name with its local folder or file spelled out: a collection may be opened from elsewhere."""
+    """Return the name with its local folder or file spelled out: a collection may be opened from elsewhere."""
     kind, _, source = encoder.partition(":")
     if kind == "open_clip" and source:
         return f"{kind}:{_absolute(source)}"

@@ -1,4 +1,4 @@
-"""The model families that `TransformersEncoder` knows: what each wants of its inputs, and where its embeddings are."""
+"""The model families that `TransformersEncoder` knows: each one's inputs, and where its embeddings are."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Architecture:
     """One family of models.
 
     Attributes:
-        title: what papers call it.
+        title: its name in papers.
         model: the class in transformers.
         gpu_dtype: torch's name of the dtype that the model computes with on a GPU.
         max_tokens: a text is cut at so many tokens, those it was trained with; None for all its text tower has.

@@ -26,8 +26,8 @@ class BoundEncoder:
         device: where a named encoder computes.
 
     Raises:
-        EncoderMismatchError: `encoder` is not the one named in the manifest.
-        EncoderError: `encoder` is no encoder.
+        EncoderMismatchError: if `encoder` is not the one named in the manifest.
+        EncoderError: if `encoder` is no encoder.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class BoundEncoder:
         return self._encoder is not None
 
     def require(self, purpose: str) -> Encoder:
-        """The encoder, loaded.
+        """Return the encoder, loaded.
 
         Raises:
-            EncoderError: there is none, or it cannot be loaded; the message says what it was needed for.
+            EncoderError: if there is none, or it cannot be loaded; the message says what it was needed for.
         """
         with self._lock:
             if self._encoder is not None:
@@ -89,36 +89,36 @@ class BoundEncoder:
             return self._encoder
 
     def preprocess(self, image: Image) -> Any:
-        """What the encoder wants of a picture before it encodes it: made small in the thread that decoded it.
+        """Prepare an image as the encoder wants it; called in the thread that decoded it, to make it small there.
 
         Raises:
-            EncoderError: there is no encoder, or it cannot take this picture.
+            EncoderError: if there is no encoder, or it cannot take this image.
         """
         preprocess = getattr(self.require("embed images"), "preprocess", None)
         if preprocess is None:
             return image
         try:
             return preprocess(image)
-        except Exception as error:  # whatever code the encoder runs, one picture must not cost the others
-            raise EncoderError(f"encoder {self._name!r} cannot take a picture of {image.size}: {error}") from error
+        except Exception as error:  # whatever code the encoder runs, one image must not cost the others
+            raise EncoderError(f"encoder {self._name!r} cannot take an image of {image.size}: {error}") from error
 
     def encode_images(self, images: Sequence[Any], *, purpose: str) -> Float32Array:
-        """Embeddings [N, d] of upright RGB images, or of what `preprocess` made of them, not yet of unit length.
+        """Embed upright RGB images, or what `preprocess` made of them: [N, d], not yet of unit length.
 
         Raises:
-            EncoderError: there is no encoder, it failed, or what it gives is not [N, d].
+            EncoderError: if there is no encoder, it fails, or its output is not [N, d].
         """
         return self._encoded(lambda encoder: encoder.encode_images(images), len(images), purpose)
 
     def encode_texts(self, texts: Sequence[str], *, purpose: str) -> Float32Array:
-        """Embeddings [K, d] of texts, unit rows; errors as for images, and for NaN or zero rows."""
+        """Embed texts: [K, d], unit rows; errors as for images, and for NaN or zero rows."""
         return self.unit(self._encoded(lambda encoder: encoder.encode_texts(texts), len(texts), purpose))
 
     def unit(self, embeddings: Float32Array) -> Float32Array:
-        """The same embeddings with rows of unit length.
+        """Return the embeddings with rows of unit length.
 
         Raises:
-            EncoderError: a row with NaN, infinite or only zero values.
+            EncoderError: if a row has NaN, infinite or only zero values.
         """
         try:
             return unit_rows(embeddings, what="its output")

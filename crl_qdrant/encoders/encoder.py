@@ -1,4 +1,4 @@
-"""What an encoder is: four names. Anything that has them can be passed as `encoder=`."""
+"""The four names that make an encoder. Anything that has them can be passed as `encoder=`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Encoder"]
 class Encoder(Protocol):
     """A model with an image tower and a text tower in one space of `dimension` dimensions.
 
-    It may also have `preprocess(image)`. That is then called in the threads that decode images, and what it returns
-    is given to `encode_images` in the image's place.
+    It may also have `preprocess(image)`. The threads that decode images call it, and `encode_images` gets its results
+    in the images' place.
     """
 
     @property
     def name(self) -> str:
-        """What the collection remembers; two encoders with the same name must give the same embeddings."""
+        """The name that the collection stores; two encoders with the same name must give the same embeddings."""
 
     @property
     def dimension(self) -> int:

@@ -1,4 +1,4 @@
-"""A model's inputs go through it batch by batch; its embeddings come back in the computer's memory."""
+"""Inputs go through a model batch by batch; embeddings come back in the computer's memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["embedded"]
 
 
 def embedded(tower: Callable[[Any], Tensor], inputs: Iterable[Any], *, unit: bool = True) -> list[Float32Array]:
-    """What `tower` makes of each batch of inputs: [n, d], float32, unit rows or, if asked, as long as they come."""
+    """Embed each batch of inputs with `tower`: [n, d], float32, unit rows or, if asked, as long as they come."""
     import torch
     from torch.nn import functional
 

@@ -31,7 +31,7 @@ class OpenClipEncoder:
     Args:
         source: "<model>/<pretrained tag or checkpoint path>" ("ViT-B-32/laion2b_s34b_b79k"), "local-dir:<folder>"
             with `open_clip_config.json` and weights, or "hf-hub:<owner>/<repository>".
-        name: what the collection remembers; "open_clip:<source>" by default.
+        name: stored with the collection; "open_clip:<source>" by default.
         device: "auto", "cpu", "cuda" or "cuda:N". On a GPU the model runs in half precision.
         batch_size: images or texts in one forward pass.
 
@@ -92,7 +92,7 @@ class OpenClipEncoder:
         return self._encode(self._model.encode_text, tokens, unit)
 
     def trainable(self) -> Any:
-        """The model itself, in single precision from now on; `encode_images` goes on with it as it becomes.
+        """The model itself, in single precision from now on; `encode_images` uses its weights as they change.
 
         Weights that were loaded in half precision, as on a GPU, stay as they were rounded.
         """
@@ -107,7 +107,7 @@ class OpenClipEncoder:
 
 
 def _split(source: str) -> tuple[str, str | None]:
-    """open_clip's own two arguments, checked against its lists so that a typo is answered with a suggestion."""
+    """Split the source into open_clip's two arguments; a name that its lists lack is answered with suggestions."""
     import open_clip
 
     if source.startswith(_SCHEMAS):

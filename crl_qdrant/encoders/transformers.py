@@ -30,14 +30,14 @@ class TransformersEncoder:
     Args:
         source: "<owner>/<repository>" of the Hugging Face hub ("google/siglip2-base-patch16-224"), or a folder with
             config.json, weights, tokenizer and preprocessor_config.json. `ARCHITECTURES` are the models it can hold.
-        name: what the collection remembers; "transformers:<source>" by default.
+        name: stored with the collection; "transformers:<source>" by default.
         device: "auto", "cpu", "cuda" or "cuda:N". On a GPU the model runs in its architecture's `gpu_dtype`.
         batch_size: images or texts in one forward pass.
 
     Raises:
-        MissingPackageError: transformers, or a package that the model's tokenizer needs, is not installed.
-        EncoderError: no such repository or folder, one that cannot be fetched, or a model of another architecture.
-        InputError: no such device.
+        MissingPackageError: if transformers, or a package that the model's tokenizer needs, is not installed.
+        EncoderError: if there is no such repository or folder, it cannot be fetched, or holds another architecture.
+        InputError: if there is no such device.
     """
 
     def __init__(self, source: str, *, name: str | None = None, device: str = "auto", batch_size: int = 64) -> None:
@@ -55,7 +55,7 @@ class TransformersEncoder:
                 self._dtype = self._architecture.gpu_dtype if self._device.type == "cuda" else "float32"
                 self._max_tokens = self._architecture.max_tokens or config.text_config.max_position_embeddings
                 self._tokenizer = _tokenizer(source, config)
-                # torchvision resizes a little differently, and one name must stand for one way to see a picture
+                # torchvision resizes a little differently, and one name must stand for one way to see an image
                 self._image_processor = AutoImageProcessor.from_pretrained(
                     source, backend="pil", trust_remote_code=False
                 )
@@ -108,10 +108,10 @@ class TransformersEncoder:
 
 
 def _architecture(config: Any) -> Architecture:
-    """What a checkpoint's config.json says it is.
+    """Return the architecture that a checkpoint's config.json names.
 
     Raises:
-        EncoderError: no architecture of ours.
+        EncoderError: if it is not one of ours.
     """
     if config.model_type == "siglip2":  # the name of NaFlex alone; SigLIP 2 of fixed resolution is "siglip" there
         raise EncoderError(
@@ -128,10 +128,10 @@ def _architecture(config: Any) -> Architecture:
 
 
 def _tokenizer(source: str, config: Any) -> Any:
-    """The checkpoint's tokenizer.
+    """Load the checkpoint's tokenizer.
 
     Raises:
-        EncoderError: its files are missing, which transformers would replace by a vocabulary without words.
+        EncoderError: if its files are missing, which transformers would replace by a vocabulary without words.
     """
     from transformers import AutoTokenizer
 
@@ -142,10 +142,10 @@ def _tokenizer(source: str, config: Any) -> Any:
 
 
 def _model(source: str, architecture: Architecture, dtype: str) -> Any:
-    """The model with its weights, all of them the checkpoint's.
+    """Load the model with its weights, all of them the checkpoint's.
 
     Raises:
-        EncoderError: weights are missing, which transformers would replace by random ones.
+        EncoderError: if weights are missing, which transformers would replace by random ones.
     """
     import transformers
 

@@ -40,7 +40,10 @@ def items_with_stored_ids(store: Store, items: Sequence[Item]) -> list[Item]:
     Raises:
         StoreError: if the store refuses.
     """
-    moved = [at for at, item in enumerate(items) if _may_be_stored_otherwise(item)]
+    # an id that is a number is the key's own, and always was
+    moved = [at for at, item in enumerate(items) if isinstance(item.id, str) and _may_be_stored_otherwise(item)]
+    if not moved:
+        return list(items)
     ids = stored_ids(store, [str(items[at].key) for at in moved])
     found = list(items)
     for at, point in zip(moved, ids, strict=True):
@@ -49,7 +52,7 @@ def items_with_stored_ids(store: Store, items: Sequence[Item]) -> list[Item]:
 
 
 def _may_be_stored_otherwise(item: Item) -> bool:
-    if not isinstance(item.key, str) or not isinstance(item.id, (int, str)):
+    if not isinstance(item.key, str):
         return False
     try:
         return item.id == id_of_key(item.key) and bool(former_ids_of_key(item.key))

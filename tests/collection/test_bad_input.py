@@ -297,6 +297,30 @@ def test_encoders_that_are_none(tmp_path: Path, encoder: Any) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("dimension", [0, -1, 2.5, "4", True, None])
+def test_an_encoder_without_a_possible_dimension(tmp_path: Path, dimension: Any) -> None:
+    encoder = ColourEncoder()
+    encoder.dimension = dimension
+    with pytest.raises(EncoderError, match="the dimension of encoder 'colours' must be a whole number above 0"):
+        CRLCollection.create("products", location=tmp_path, encoder=encoder)
+
+
+@pytest.mark.parametrize("answers", [0, 3])
+def test_an_encoder_that_gives_a_wrong_number_of_answers(
+    products: CRLCollection, encoder: ColourEncoder, answers: int
+) -> None:
+    encoder.encode_images = lambda images: np.ones((answers, 4))  # type: ignore[method-assign]
+    encoder.encode_texts = lambda texts: np.ones((answers, 4))  # type: ignore[method-assign]
+    for call in (
+        lambda: products.add([9, 10], [picture("red"), picture("blue")]),
+        lambda: products.define("cut", ["a", "b"]),
+        lambda: products.search(picture("red")),
+    ):
+        with pytest.raises(EncoderError, match=f"got {answers} rows"):
+            call()
+    assert products.count() == 2
+
+
 def test_criteria_that_cannot_be_defined(products: CRLCollection) -> None:
     with pytest.raises(InputError, match="takes a name or a Criterion, got int"):
         products.define(7)  # type: ignore[arg-type]
