@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 from fakes import picture
 
-from crl_qdrant import Criterion, CRLCollection
+from crl_qdrant import Criterion, CRLCollection, PRESETS
+from crl_qdrant.cli import criteria
 from crl_qdrant.cli.app import main
 from crl_qdrant.demo.products import sample_products
 from crl_qdrant.demo.render import render
@@ -166,7 +167,7 @@ def test_a_folder_of_images(crl: Run, catalog: Path) -> None:
             "has no column 'key'; it has: sku, colour, silhouette, price",
         ),
         (["ingest", "catalog.csv", "--id-column", "sku", "--image-column", "file"], "has no column 'file'"),
-        (["ingest", "catalog.csv", "--id-column", "sku"], "say where the pictures of catalog.csv are"),
+        (["ingest", "catalog.csv", "--id-column", "sku"], "say where the images of catalog.csv are"),
         (["info", "--location", "localhost:6333"], "write it as http://localhost:6333"),
         (["ingest", "catalog.csv", "--id-column", "sku", "--images", "gone"], "no folder of images gone"),
         (["ingest", "catalog.csv", "--id-column", "sku", "--images", "photos"], "--encoder demo"),
@@ -311,6 +312,10 @@ def test_info_says_what_a_search_finds(crl: Run, tmp_path: Path) -> None:
     status, out, err = crl("info")
     assert (status, "materialized, 5 of 6 points\n" in out) == (0, True)
     assert err == "searches by kind find 5 of 6 points until: crl-qdrant materialize kind\n"
+
+
+def test_the_help_names_every_preset() -> None:
+    assert ", ".join(PRESETS) == criteria.PRESETS
 
 
 def test_a_collection_without_an_encoder_says_so(crl: Run, tmp_path: Path) -> None:
