@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -20,9 +20,13 @@ from crl_qdrant.cli.options import (
 )
 from crl_qdrant.cli.output import print_json, print_table, say, warn
 from crl_qdrant.errors import CriterionError
-from crl_qdrant.projection.options import check_names, PRESETS
 
 __all__ = ["app", "materialize"]
+
+# `projection.options` has them, which loads NumPy: too much for a help
+PRESETS: Final = (
+    "default, paper, centred, orthonormal, pseudo-inverse, compact, tangent, purified, suppressed, suppressed-both"
+)
 
 app = typer.Typer(help="Define, inspect and compare criteria; tag items by them.", no_args_is_help=True)
 
@@ -44,7 +48,7 @@ def add(
     prompt: Annotated[
         list[str] | None, typer.Option(help="Sentence to embed a word in, with {} for the word. Repeat for several.")
     ] = None,
-    preset: Annotated[str | None, typer.Option(help=f"Options to start from: {', '.join(PRESETS)}.")] = None,
+    preset: Annotated[str | None, typer.Option(help=f"Options to start from: {PRESETS}.")] = None,
     option: Annotated[
         list[str] | None,
         typer.Option(
@@ -104,6 +108,8 @@ def _ask_model(name: str, *, n_words: int | None = None, domain: str | None = No
 
 def _option(text: str) -> tuple[str, Any]:
     """Split "sharpen=0.5" into name and value: the value as JSON where it is that, else a text."""
+    from crl_qdrant.projection.options import check_names
+
     name, found, value = text.partition("=")
     if not found:
         raise CriterionError(f"--option must be NAME=VALUE, got {text!r}")

@@ -11,8 +11,6 @@ import typer
 
 from crl_qdrant.cli.options import AsJson, Collection, Device, Location, open_collection
 from crl_qdrant.cli.output import print_json, say, warn
-from crl_qdrant.common.images import path_below
-from crl_qdrant.common.points import at_path
 from crl_qdrant.errors import InputError
 
 __all__ = ["migrate"]
@@ -38,6 +36,9 @@ def migrate(
 
     Searches switch to the new embeddings when all are written. An interrupted migration resumes.
     """
+
+    from crl_qdrant.common.images import path_below
+    from crl_qdrant.common.points import at_path
 
     def image_of(point: int | str, payload: Mapping[str, Any]) -> Path:
         name = at_path(dict(payload), image_field)

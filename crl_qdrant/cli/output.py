@@ -11,9 +11,12 @@ from typing import Any, Final
 __all__ = ["make_visible", "print_json", "print_table", "say", "warn"]
 
 _LINE_ENDS: Final = "\t\n"
-# C0 and C1 controls, marks that turn the writing direction, line separators, and half characters (bytes that were no
-# UTF-8): a terminal obeys them, or shows a text in another order than it has
-_STEERING: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# C0 and C1 controls, marks that turn the writing direction, line separators, half characters (bytes that were no
+# UTF-8) and characters without a shape: a terminal obeys them, or shows a text otherwise than it is
+_STEERING: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
 _NO_WIDTH: Final = 10_000  # of a pipe: what reads it has no width, so nothing is cut
 
 
@@ -66,8 +69,10 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, ti
 
 def _code(character: str) -> str:
     number = ord(character)
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x1_0000 else f"\\U{number:08x}"
 
 
 def _json_code(character: str) -> str:
-    return character if character in _LINE_ENDS else f"\\u{ord(character):04x}"
+    return character if character in _LINE_ENDS else json.dumps(character)[1:-1]

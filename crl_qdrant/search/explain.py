@@ -41,7 +41,7 @@ class WordSpace:
 
     def by_words(self, representations: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Conditional representations [N, width], in front of a head, by words: [N, parts·K], a linear map."""
-        return self._projection.by_words(representations).reshape(len(representations), -1)
+        return _flat(self._projection.by_words(representations))
 
     def direction(self, like: Float32Array, unlike: Float32Array) -> npt.NDArray[np.float64]:
         """The direction [parts·K] of unit embeddings [p, d] to be like and [n, d] to be unlike, before compression."""
@@ -88,11 +88,15 @@ class WordSpace:
         return Explanation(common, tuple(words), cosine - common - float(shares.sum()), word)
 
     def _uncompressed(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        rows = self._projection.words_of(embeddings.astype(np.float64))  # [N, parts, K], and N may be 0
-        return rows.reshape(len(rows), rows.shape[1] * rows.shape[2])
+        return _flat(self._projection.words_of(embeddings.astype(np.float64)))
 
     def _per_word(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.asarray(values.reshape(-1, len(self._words)).sum(axis=0))
+
+
+def _flat(parts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """[N, parts, K] as [N, parts·K], also where N is 0."""
+    return parts.reshape(len(parts), parts.shape[1] * parts.shape[2])
 
 
 def words_to_show(more: npt.NDArray[np.float64], words: Sequence[str]) -> list[str | None]:

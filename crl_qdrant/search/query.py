@@ -64,7 +64,10 @@ class Query:
         for name, least in (("limit", 1), ("offset", 0), ("oversample", 1), ("expand", 0)):
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= _MOST:  # nearly never
-                object.__setattr__(self, name, whole_number(name, value, least=least, most=_MOST))
+                number = whole_number(name, value, least=least)
+                if number > _MOST:
+                    raise InputError(f"`{name}` must be at most {_MOST}, got {number}; ask for less at a time")
+                object.__setattr__(self, name, number)
         for name, most in (("score_threshold", None), ("min_closeness", 1.0), ("criterion_weight", float(_MOST))):
             if getattr(self, name) is not None:
                 self._check_number(name, 0.0 if most else None, most)

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 from fakes import picture
 
-from crl_qdrant import Criterion, CRLCollection
+from crl_qdrant import Criterion, CRLCollection, PRESETS
+from crl_qdrant.cli import criteria
 from crl_qdrant.cli.app import main
 from crl_qdrant.demo.products import sample_products
 from crl_qdrant.demo.render import render
@@ -175,7 +176,7 @@ def test_a_folder_of_images(crl: Run, catalog: Path) -> None:
             "no reader takes photos/1.png; there are readers for: folder, table",
         ),
         (["search", "photos/1.png"], "there is no collection 'products' in data; there is none at all"),
-        (["search", "--text", "x", "--where", "colour"], "takes FIELD=VALUE, got 'colour'"),
+        (["search", "--text", "x", "--where", "colour"], "must be FIELD=VALUE, got 'colour'"),
         (["criteria", "add", "colour", "red", "--ask"], "give either words or --ask, not both"),
         (["criteria", "add", "colour", "--words-file", "gone.txt"], "gone.txt cannot be read"),
         (["info", "--location", "http://127.0.0.1:9"], "the Qdrant server cannot be reached"),
@@ -197,7 +198,7 @@ def test_stopping_at_the_first_bad_item(crl: Run, catalog: Path) -> None:
 
 def test_a_where_that_is_none(crl: Run, tmp_path: Path) -> None:
     CRLCollection.create("products", location=tmp_path / "data", dimension=3).close()
-    assert "takes FIELD=VALUE, got 'colour'" in crl("search", "--like", "1", "--where", "colour")[2]
+    assert "must be FIELD=VALUE, got 'colour'" in crl("search", "--like", "1", "--where", "colour")[2]
 
 
 def test_numbers_texts_and_truths_can_be_asked_for(crl: Run, tmp_path: Path) -> None:
@@ -313,6 +314,10 @@ def test_info_says_what_a_search_finds(crl: Run, tmp_path: Path) -> None:
     assert err == "searches by kind find 5 of 6 points until: crl-qdrant materialize kind\n"
 
 
+def test_the_help_names_every_preset() -> None:
+    assert ", ".join(PRESETS) == criteria.PRESETS
+
+
 def test_a_collection_without_an_encoder_says_so(crl: Run, tmp_path: Path) -> None:
     CRLCollection.create("products", location=tmp_path / "data", dimension=8).close()
     for words in (["red", "blue"], [], ["--ask"], ["--domain", "shoes"]):
@@ -399,7 +404,7 @@ def test_several_criteria_with_weights(crl: Run, catalog: Path) -> None:
     assert (status, found) == (0, [hit.id for hit in wanted])
     for wrong in (["-c", "colour=much"], ["-c", "colour", "-c", "colour=2"]):
         status, _, err = crl(*asked, *wrong)
-        assert (status, "NAME or NAME=WEIGHT" in err) == (1, True)
+        assert (status, "--criterion" in err) == (1, True)
     status, _, err = crl("search", "-c", "colour")
     assert (status, "an image file, --like KEY, --text TEXT" in err) == (1, True)
     status, _, err = crl("search", "--like", "SKU-9")

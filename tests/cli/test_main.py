@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import crl_qdrant.cli
-from crl_qdrant import CRLCollection
+from crl_qdrant import Criterion, CRLCollection
 from crl_qdrant.cli.main import main
 
 Run = Callable[..., tuple[int, str, str]]
@@ -199,7 +199,7 @@ def test_no_command_shows_the_help(crl: Run) -> None:
         assert (status, out, err.startswith("Usage: crl-qdrant")) == (2, "", True)
 
 
-STEERING = "\x1b]0;gone\x07\x1b[2J\x9b31m\u202egnp.exe\u2066\r\b\x7f"
+STEERING = "\ufeff\U000e0041\u200b\x1b]0;gone\x07\x1b[2J\x9b31m\u202egnp.exe\u2066\r\b\x7f"
 
 
 def test_texts_cannot_steer_the_terminal(crl: Run, tmp_path: Path) -> None:
@@ -237,6 +237,45 @@ def test_json_holds_the_texts_as_they_are(crl: Run, tmp_path: Path) -> None:
     _, out, _ = crl("search", "--like", "1", "--json")
     assert json.loads(out)[0]["payload"]["title"] == f"é{STEERING}"
     assert {character for character in out if not character.isprintable()} == {"\n"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        (["--help"], ""),
+        (["--version"], ""),
+        (["criteria", "add", "--help"], ""),
+        (["search", "--help"], ""),
+        (["delete"], ""),
+        (["info"], "qdrant_client"),
+        (["search", "--like", "1", "--json"], "qdrant_client"),
+        (["search", "--like", "1", "-c", "kind"], "qdrant_client"),
+        (["delete", "39"], "qdrant_client"),
+        (["materialize", "kind"], "qdrant_client"),
+    ],
+)
+def test_a_command_imports_what_it_needs(shop: Path, arguments: list[str], heavy: str) -> None:
+    with CRLCollection.open("products", location=shop / "data") as products:
+        products.define(Criterion("kind", ["a", "b", "c"], embeddings=np.eye(4)[:3]))
+        products.materialize("kind")
+    code = """
+import json, sys
+from crl_qdrant.cli.main import main
+try:
+    main()
+finally:
+    sys.stderr.write("\\n" + json.dumps(sorted(sys.modules)))
+"""
+    command = [sys.executable, "-c", code, *arguments]
+    result = subprocess.run(command, cwd=shop, capture_output=True, text=True, check=False)
+    loaded = set(json.loads(result.stderr.splitlines()[-1]))
+    never = {"torch", "open_clip", "transformers", "anthropic", "polars", "sklearn", "matplotlib"}
+    assert not loaded & never
+    if not heavy:
+        assert not loaded & {"numpy", "PIL", "qdrant_client", "qdrant_edge", "rich"}
+    else:
+        assert heavy in loaded
+        assert result.returncode == 0
 
 
 def test_commands_print_by_what_makes_texts_visible() -> None:

@@ -725,3 +725,13 @@ def test_recall_is_estimated_where_some_points_have_no_part_in_the_words(locatio
     products.add(range(5), embeddings=np.vstack([np.eye(4)[3], np.random.default_rng(0).normal(size=(4, 4))]))
     products.define(Criterion("a", ["x", "y", "z"], embeddings=np.eye(4)[:3], preset="paper"))
     assert products.estimate_recall("a", limit=2) == 1.0
+
+
+def test_a_criterion_by_default_describes_a_query(location: Any) -> None:
+    products = CRLCollection.create("default", location=location, dimension=DIMENSION)
+    products.add(range(NUMBER), embeddings=ROWS)
+    products.define(Criterion("cut", list("abcde"), embeddings=TEXTS["fabric"]))
+    described = products.describe(like=1, criterion="cut", limit=5)
+    assert {word for word, _ in described} == set("abcde")
+    assert described == products.describe(embedding=ROWS[1], criterion="cut", limit=5)
+    products.close()
