@@ -51,7 +51,7 @@ class Candidates:
         return self._criteria.manifest.raw.vector
 
     def given(self, request: Request, ids: Sequence[PointId]) -> tuple[Ranked, int]:
-        """Those of these points that may be hits, in order, and how many were scored."""
+        """Order the given points that may be hits; with the number that were scored."""
         query = request.query
         ids = [each for each in dict.fromkeys(ids) if each not in request.excluded]
         if query.query_filter is not None and ids:
@@ -176,7 +176,7 @@ class Candidates:
             elif goal.space.indexed:
                 points = [each.id for each in self._store.query(goal_query(request, goal, number))]
             else:
-                points = rerank_candidates(request, goal, number, self._store, self._resident, self._raw)
+                points = rerank_candidates(request, goal, number, self._store, self._resident, raw_vector=self._raw)
             candidates |= dict.fromkeys(points)
         return self._scored(request, list(candidates)), len(candidates)
 

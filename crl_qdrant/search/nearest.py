@@ -31,7 +31,7 @@ def nearest(request: Request, number: int, store: Store, resident: Resident, raw
         return nearest_by_index(request, request.main, number, store), 0
     if request.plan.strategy == "rerank":
         candidates = rerank_candidates(
-            request, request.main, number * request.query.oversample, store, resident, raw_vector
+            request, request.main, number * request.query.oversample, store, resident, raw_vector=raw_vector
         )
         ids, embeddings = resident.embeddings_of(candidates)
         (scores,) = parts_of(request, embeddings).values()
@@ -99,7 +99,7 @@ def exclude_ids(query_filter: models.Filter | None, ids: Sequence[PointId]) -> m
 
 
 def rerank_candidates(
-    request: Request, goal: Goal, number: int, store: Store, resident: Resident, raw_vector: str
+    request: Request, goal: Goal, number: int, store: Store, resident: Resident, *, raw_vector: str
 ) -> list[PointId]:
     """Raw neighbours of the examples, and of their tangent: the direction that tells them from the average item.
 

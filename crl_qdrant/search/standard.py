@@ -1,8 +1,8 @@
 """Similarities made comparable: each by its mean and deviation over the collection's sample.
 
-score(x) = Σ_g w_g · (s_g(x) - μ_g) / σ_g over the goals g, where s_g(x) is x's cosine with the goal's direction, and
-μ_g and σ_g are the mean and the standard deviation of s_g over the sample. The sample depends on the collection's
-points alone, so a score depends on no limit, offset, filter, strategy or shard.
+score(x) = Σ_g w_g · (s_g(x) - μ_g) / σ_g over the goals g. Here s_g(x) is x's cosine with the goal's direction; μ_g and
+σ_g are its mean and standard deviation over the sample. The sample depends on the collection's points alone. So a score
+depends on no limit, offset, filter, strategy or shard.
 """
 
 from __future__ import annotations

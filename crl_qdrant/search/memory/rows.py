@@ -106,7 +106,7 @@ class Rows:
         return np.concatenate([np.array(again, dtype=np.int64), np.arange(start, self._end)])
 
     def _enter(self, rows: IntArray) -> None:
-        """Put rows into the table, which is made anew where it would be more than half full."""
+        """Put rows into the table, which is rebuilt where it would be more than half full."""
         if 2 * (self._filled + len(rows)) > len(self._slots):
             # three slots a point, so that many more are written before it is half full again
             self._slots = np.full(1 << (3 * len(self)).bit_length(), _EMPTY, dtype=np.int32)
