@@ -234,7 +234,7 @@ def _our_errors(name: str, done: str = "decoded") -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name} is too large to be a picture: {error}") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name} is not an image in a format that can be read ({', '.join(FORMATS)})") from error
+        raise ImageError(f"{name} is not an image in a format that can be read") from error
     except Exception as error:  # decoders raise whatever they met: OSError, SyntaxError, RuntimeError, struct.error …
         raise ImageError(f"{name} cannot be {done}: {error or type(error).__name__}") from error
 

@@ -21,7 +21,9 @@ def read_matrix(path: Path) -> Float32Array:
     try:
         with path.open("rb") as file:
             if file.read(6) != np.lib.format.MAGIC_PREFIX:
-                raise EmbeddingError(f"{path} is not a .npy file; numpy.save(path, array) writes one")
+                raise EmbeddingError(
+                    f"{path} cannot be read as a .npy file: it is none; numpy.save(path, array) writes one"
+                )
         # mapped: a header that promises terabytes asks for no memory
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
     except EmbeddingError:

@@ -67,7 +67,7 @@ class Options:
     tangent: bool = False
 
     def __post_init__(self) -> None:
-        if self.center not in ("none", "text", "both"):
+        if not isinstance(self.center, str) or self.center not in ("none", "text", "both"):
             raise CriterionError(f'`center` must be "none", "text" or "both", got {self.center!r}')
         for name, check in _CHECKS.items():
             object.__setattr__(self, name, check(name, getattr(self, name)))

@@ -21,6 +21,9 @@ ARGUMENTS = ["image", "embedding", "like", "text", "images", "unlike", "criterio
 ARGUMENTS += ["query_filter", "with_payload", "score_threshold", "strategy", "oversample", "group_by", "diversity"]
 
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # a hint is no fault
+
+
 @pytest.fixture
 def products(location: Any) -> CRLCollection:
     made = CRLCollection.create("products", location=location, encoder=ColourEncoder())
