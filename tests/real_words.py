@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fakes import unit
 
 from crl_qdrant import Options
-from crl_qdrant.analysis.metrics import mean_average_precision
+from crl_qdrant.analysis.average_precision import mean_average_precision
 from crl_qdrant.projection.build import build_projection
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -12,7 +12,7 @@ import pytest
 from fakes import conditional_cosines
 
 from crl_qdrant import Criterion, CRLCollection
-from crl_qdrant.analysis.metrics import mean_average_precision
+from crl_qdrant.analysis.average_precision import mean_average_precision
 
 
 @pytest.fixture

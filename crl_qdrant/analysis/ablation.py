@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.analysis.metrics import leave_one_out
+from crl_qdrant.analysis.average_precision import leave_one_out
 from crl_qdrant.analysis.precision import Precision
 from crl_qdrant.analysis.sample import draw
 from crl_qdrant.common.arguments import whole_number

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.analysis.metrics import average_precisions, rank
+from crl_qdrant.analysis.average_precision import average_precisions, rank
 from crl_qdrant.common.arguments import finite_number, LARGEST_SEED, whole_number
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.errors import InputError

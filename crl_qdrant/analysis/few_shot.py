@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crl_qdrant.analysis.abstention import Examples, is_far
+from crl_qdrant.analysis.average_precision import label_codes
 from crl_qdrant.analysis.labels import Label
-from crl_qdrant.analysis.metrics import label_codes
 from crl_qdrant.analysis.scaling import rescale
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.extras import needed

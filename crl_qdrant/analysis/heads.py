@@ -11,8 +11,8 @@ from typing import Any, Final, TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from crl_qdrant.analysis.average_precision import label_codes, mean_average_precision
 from crl_qdrant.analysis.labels import Label
-from crl_qdrant.analysis.metrics import label_codes, mean_average_precision
 from crl_qdrant.common.arguments import finite_number
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.progress import Advance

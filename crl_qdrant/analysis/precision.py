@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from crl_qdrant.analysis.metrics import average_precisions, label_codes, leave_one_out
+from crl_qdrant.analysis.average_precision import average_precisions, label_codes, leave_one_out
 from crl_qdrant.common.arrays import Float32Array
 
 __all__ = ["Precision"]

@@ -85,7 +85,7 @@ def _labelled_command(name: str) -> Callable[..., None]:
         device: Device = "auto",
     ) -> None:
         from crl_qdrant.evaluation.datasets import LABELLED_SETS
-        from crl_qdrant.evaluation.tasks import evaluate_labelled
+        from crl_qdrant.evaluation.protocols import evaluate_labelled
 
         title, load, published, prompts = LABELLED_SETS[name]
         found = load(data).limited(limit)
@@ -136,9 +136,9 @@ def fashion(
 
     The attributes are texture, fabric, shape, part and style.
     """
+    from crl_qdrant.evaluation.attribute_retrieval import attribute_projections, projected
     from crl_qdrant.evaluation.datasets.deepfashion import FASHION_PROMPTS, load_deepfashion
-    from crl_qdrant.evaluation.fashion import attribute_projections, projected
-    from crl_qdrant.evaluation.tasks import evaluate_attributes
+    from crl_qdrant.evaluation.protocols import evaluate_attributes
 
     found = load_deepfashion(data).limited(limit)
     criteria, notes = _criteria(words, ask, FASHION_PROMPTS, preset, out)
@@ -198,7 +198,7 @@ def genecis(
     """
     from crl_qdrant.evaluation.combiner import Combiner
     from crl_qdrant.evaluation.datasets.genecis import GENECIS_PROMPTS, GENECIS_QUERIES, load_genecis
-    from crl_qdrant.evaluation.tasks import evaluate_galleries, GalleryModel
+    from crl_qdrant.evaluation.protocols import evaluate_galleries, GalleryModel
 
     found = load_genecis(data).limited(limit)
     criteria, notes = _criteria(words, ask, GENECIS_PROMPTS, preset, out)

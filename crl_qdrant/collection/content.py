@@ -17,8 +17,8 @@ from crl_qdrant.common.points import point_id, PointId
 from crl_qdrant.common.progress import progress_bar
 from crl_qdrant.criteria.manifest import CriterionState
 from crl_qdrant.errors import InputError
+from crl_qdrant.ingestion.former_ids import stored_ids
 from crl_qdrant.ingestion.items import Item, OnError, Report
-from crl_qdrant.ingestion.keys import stored_ids
 from crl_qdrant.ingestion.writer import Writer
 
 __all__ = ["Content"]

@@ -14,12 +14,12 @@ from crl_qdrant.demo.products import ATTRIBUTES, Product, sample_products
 from crl_qdrant.demo.run import CRITERIA, draw
 from crl_qdrant.encoders import Encoder
 from crl_qdrant.errors import StoreError
+from crl_qdrant.evaluation.attribute_retrieval import attribute_projections, projected
 from crl_qdrant.evaluation.datasets import AttributeRetrieval, Entries, GalleryRetrieval, LabelledImages
 from crl_qdrant.evaluation.embed import embed_images
-from crl_qdrant.evaluation.fashion import attribute_projections, projected
+from crl_qdrant.evaluation.protocols import evaluate_attributes, evaluate_galleries, evaluate_labelled, GalleryModel
 from crl_qdrant.evaluation.representation import embed_words
 from crl_qdrant.evaluation.tables import Results
-from crl_qdrant.evaluation.tasks import evaluate_attributes, evaluate_galleries, evaluate_labelled, GalleryModel
 
 __all__ = ["evaluate_demo"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from crl_qdrant.analysis.metrics import mean_average_precision
+from crl_qdrant.analysis.average_precision import mean_average_precision
 from crl_qdrant.collection import CRLCollection
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.demo.page import render_page

@@ -19,6 +19,7 @@ from crl_qdrant.common.progress import progress_bar
 from crl_qdrant.encoders import Encoder
 from crl_qdrant.encoders.open_clip import OpenClipEncoder
 from crl_qdrant.errors import DatasetError, EncoderError, StoreError
+from crl_qdrant.evaluation.attribute_retrieval import projected
 from crl_qdrant.evaluation.datasets import (
     AttributeImages,
     AttributeRetrieval,
@@ -28,7 +29,6 @@ from crl_qdrant.evaluation.datasets import (
 )
 from crl_qdrant.evaluation.datasets.files import few
 from crl_qdrant.evaluation.embed import embed_images
-from crl_qdrant.evaluation.fashion import projected
 from crl_qdrant.evaluation.fine_tuning import fine_tune, STAGE_2
 from crl_qdrant.evaluation.heads import Labelled, mean_precision, STAGE_1, train_paper_heads
 from crl_qdrant.projection.checkpoint import Checkpoint

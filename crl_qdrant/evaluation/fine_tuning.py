@@ -14,8 +14,8 @@ from torch.nn import functional
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.errors import InputError
 from crl_qdrant.projection.checkpoint import Checkpoint
-from crl_qdrant.projection.epochs import train_epochs
 from crl_qdrant.projection.on_device import conditional_representation, Projection
+from crl_qdrant.projection.training_loop import train_epochs
 from crl_qdrant.projection.triplets import Drawn, triplet_loss, Triplets, TripletSettings
 
 __all__ = ["STAGE_2", "fine_tune"]

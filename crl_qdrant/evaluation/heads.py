@@ -12,7 +12,7 @@ import torch
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.errors import InputError
-from crl_qdrant.evaluation.fashion import attribute_precision
+from crl_qdrant.evaluation.attribute_retrieval import attribute_precision
 from crl_qdrant.evaluation.metrics import weighted_mean
 from crl_qdrant.projection.checkpoint import Checkpoint
 from crl_qdrant.projection.on_device import Head

@@ -54,7 +54,8 @@ class Rejected:
     key: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.id if self.key is None else self.key}: {self.error}"
+        text = f"{self.id if self.key is None else self.key}: {self.error}"
+        return text.encode("utf-8", "backslashreplace").decode()  # half of a letter, which no log or page could hold
 
 
 @dataclass(slots=True)

@@ -24,8 +24,8 @@ from crl_qdrant.common.progress import Advance
 from crl_qdrant.criteria.manifest import RawVector
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import CRLError, EncoderError, InputError
+from crl_qdrant.ingestion.former_ids import items_with_stored_ids
 from crl_qdrant.ingestion.items import Item, OnError, Rejected, Report, SOURCE_KEY
-from crl_qdrant.ingestion.keys import items_with_stored_ids
 from crl_qdrant.ingestion.pictures import ImageEmbedder
 from crl_qdrant.stores import Store
 

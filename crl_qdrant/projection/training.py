@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.projection.checkpoint import Checkpoint
-from crl_qdrant.projection.epochs import train_epochs
 from crl_qdrant.projection.on_device import Head
+from crl_qdrant.projection.training_loop import train_epochs
 from crl_qdrant.projection.triplets import Drawn, triplet_loss, Triplets, TripletSettings
 
 __all__ = ["Training", "train_heads"]

@@ -13,10 +13,10 @@ from crl_qdrant.criteria.space import Space
 from crl_qdrant.errors import InputError
 from crl_qdrant.search.closeness import Closeness
 from crl_qdrant.search.explain import WordSpace
-from crl_qdrant.search.grouping import Groups
 from crl_qdrant.search.memory.resident import Resident
 from crl_qdrant.search.request import Ranked, Request
 from crl_qdrant.search.results import Explanation, Hit
+from crl_qdrant.search.variants import Groups
 from crl_qdrant.stores import Store, WithPayload
 
 __all__ = ["Assembly"]

@@ -16,13 +16,13 @@ from crl_qdrant.errors import InputError
 from crl_qdrant.search.closeness import Closeness
 from crl_qdrant.search.exact import search_exactly
 from crl_qdrant.search.fused import FusedDirections
-from crl_qdrant.search.grouping import Groups
 from crl_qdrant.search.memory.resident import Resident
 from crl_qdrant.search.memory.sample import SAMPLE
 from crl_qdrant.search.nearest import among, goal_query, nearest, rerank_candidates
 from crl_qdrant.search.request import Goal, MODIFIER, Ranked, Request
 from crl_qdrant.search.scoring import add_examples, compose_as_paper, mean_direction, most_diverse, ranking
-from crl_qdrant.search.standard import goal_names, parts_of, Standard
+from crl_qdrant.search.standardizing import goal_names, parts_of, Standard
+from crl_qdrant.search.variants import Groups
 from crl_qdrant.stores import Store
 
 __all__ = ["Candidates"]

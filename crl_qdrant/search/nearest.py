@@ -14,7 +14,7 @@ from crl_qdrant.search.exact import search_exactly
 from crl_qdrant.search.memory.resident import Resident
 from crl_qdrant.search.request import Goal, Request
 from crl_qdrant.search.scoring import id_key, mean_direction, ranking
-from crl_qdrant.search.standard import parts_of
+from crl_qdrant.search.standardizing import parts_of
 from crl_qdrant.stores import Store, VectorQuery
 
 __all__ = ["among", "exclude_ids", "goal_query", "nearest", "nearest_by_scan", "rerank_candidates"]

@@ -14,7 +14,7 @@ from fakes import unit
 
 from crl_qdrant import Ablation, Criterion, CRLCollection, InputError, NotFoundError, Options, PRESETS, Variant
 from crl_qdrant.analysis.ablation import titles
-from crl_qdrant.analysis.metrics import mean_average_precision
+from crl_qdrant.analysis.average_precision import mean_average_precision
 from crl_qdrant.analysis.precision import Precision
 from crl_qdrant.cli.app import main
 

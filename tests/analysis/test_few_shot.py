@@ -203,7 +203,7 @@ def test_bad_input(location: Any) -> None:
         ({}, "there must be labels, and there are none"),
         ({1: "a", 2: "a"}, "`examples` must have at least two labels, and all have 'a'"),
         ({1: "a", 2: ["b"]}, r"a label must be one text, number or truth value; point 2 has \['b'\]"),
-        ({"SKU-7": "a"}, "a point's id is"),
+        ({"SKU-7": "a"}, "a point's id must be"),
         ("colour", "no point has a value in the payload field 'colour'"),
         (["a"], "`labels` must be the name of a payload field or a mapping"),
     ):

@@ -14,7 +14,7 @@ from fakes import ColourEncoder, picture, unit
 from qdrant_client import models
 
 from crl_qdrant import Criterion, CriterionError, CRLCollection, HeadReport, InputError, NotFoundError
-from crl_qdrant.analysis.metrics import mean_average_precision
+from crl_qdrant.analysis.average_precision import mean_average_precision
 from crl_qdrant.projection.build import build_projection
 from crl_qdrant.projection.on_device import conditional_representation, Head, on_device, Projection
 from crl_qdrant.projection.options import Options
@@ -317,7 +317,7 @@ def test_bad_input(location: Any) -> None:
         ("n", {}, "at least two labels with 4 items each; there are: 0 1, 1 1"),
         ({1: ["a"]}, {}, "a label must be one text"),
         ("cut", {"validation": 1.0}, "`validation` must be above 0 and below 1"),
-        ("cut", {"out": 0}, "`out` must be at least 1, got 0"),
+        ("cut", {"out": 0}, "`out` must be from 1 to 65536, got 0"),
         ("cut", {"epochs": 0}, "epochs must be"),
         ("cut", {"learning_rate": 0.0}, "`learning_rate` must be above 0"),
         ("cut", {"seed": -1}, "seed must be"),

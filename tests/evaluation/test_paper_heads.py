@@ -17,7 +17,7 @@ from crl_qdrant import InputError, StoreError
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.demo.products import ATTRIBUTES, sample_products
 from crl_qdrant.demo.render import render
-from crl_qdrant.evaluation.fashion import attribute_precision
+from crl_qdrant.evaluation.attribute_retrieval import attribute_precision
 from crl_qdrant.evaluation.fine_tuning import fine_tune, STAGE_2
 from crl_qdrant.evaluation.heads import Labelled, STAGE_1, train_paper_heads
 from crl_qdrant.projection.checkpoint import Checkpoint

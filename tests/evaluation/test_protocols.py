@@ -16,8 +16,8 @@ from crl_qdrant import Criterion, CRLCollection
 from crl_qdrant.analysis.scaling import rescale
 from crl_qdrant.common.arrays import unit_or_zero
 from crl_qdrant.errors import EncoderError, InputError
+from crl_qdrant.evaluation.attribute_retrieval import attribute_precision, reduced_words
 from crl_qdrant.evaluation.clustering import cluster
-from crl_qdrant.evaluation.fashion import attribute_precision, reduced_words
 from crl_qdrant.evaluation.few_shot import few_shot
 from crl_qdrant.evaluation.representation import embed_words, represent
 from crl_qdrant.evaluation.scores import Score

@@ -14,10 +14,10 @@ from crl_qdrant.common.arrays import Float32Array, unit_or_zero
 from crl_qdrant.common.progress import progress_bar
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.encoders import Encoder
+from crl_qdrant.evaluation.attribute_retrieval import attribute_precision
 from crl_qdrant.evaluation.clustering import cluster
 from crl_qdrant.evaluation.combiner import Combiner
 from crl_qdrant.evaluation.datasets import AttributeRetrieval, GalleryRetrieval, LabelledImages
-from crl_qdrant.evaluation.fashion import attribute_precision
 from crl_qdrant.evaluation.few_shot import few_shot, SHOTS
 from crl_qdrant.evaluation.metrics import contingency, recall_at, weighted_mean
 from crl_qdrant.evaluation.representation import embed_texts, embed_words, represent

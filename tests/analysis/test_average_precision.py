@@ -9,7 +9,7 @@ import pytest
 from fakes import unit
 from sklearn.metrics import average_precision_score
 
-from crl_qdrant.analysis.metrics import average_precisions, mean_average_precision, rank
+from crl_qdrant.analysis.average_precision import average_precisions, mean_average_precision, rank
 
 
 def test_hand_worked_case() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from crl_qdrant.analysis.metrics import average_precisions, rank
+from crl_qdrant.analysis.average_precision import average_precisions, rank
 from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.encoders import Encoder
