@@ -25,7 +25,8 @@ __all__ = ["app", "materialize"]
 
 # `projection.options` has them, which loads NumPy: too much for a help
 PRESETS: Final = (
-    "default, paper, centred, orthonormal, pseudo-inverse, compact, tangent, purified, suppressed, suppressed-both"
+    "default, paper, centred, orthonormal, pseudo-inverse, compact, tangent, purified, suppressed, suppressed-both, "
+    "default-0.1"
 )
 
 app = typer.Typer(help="Define, inspect and compare criteria; tag items by them.", no_args_is_help=True)

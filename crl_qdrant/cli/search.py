@@ -36,7 +36,7 @@ def search(
         str | None, typer.Option("--modifier", "-m", help="How the hits should differ: “with stripes”.")
     ] = None,
     criterion_weight: Annotated[
-        float | None, typer.Option(help="Weight of the criteria beside --modifier; 1 is equally.  [default: 0.5]")
+        float | None, typer.Option(show_default="0.5", help="Weight of the criteria beside --modifier; 1 is equally.")
     ] = None,
     expand: Annotated[int, typer.Option(help="Average the query with so many first hits, and search again.")] = 0,
     min_closeness: Annotated[

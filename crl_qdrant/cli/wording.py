@@ -23,7 +23,7 @@ _ADVICE: Final[tuple[tuple[str, str], ...]] = (
     (r"by drop_previous\(\); call migrate again", "by another program; run the command again"),
     (r"drop_previous\(\) before the next one", "run the last migration again with --drop-previous first"),
     (r"set QDRANT_API_KEY or pass a QdrantClient with its api_key", "set QDRANT_API_KEY"),
-    (r"search without explain, and ask describe\(\) for", "search without --explain for"),
+    (r"search without `?explain`?, and ask describe\(\) for", "search without --explain for"),
     (r"ask for a number of words with n_words=", "ask for a number of words with --n-words"),
     (r"\b(preset|center|suppress)=(['\"])(\w+)\2", r"\1=\3"),
 )

@@ -274,7 +274,9 @@ def test_what_cannot_be_evaluated_is_said_in_one_line(evaluate: Eval, tmp_path: 
     assert "not both" in refused("clevr4", "--data", data, "--words", words, "--ask")
     broken = data / "clevr_4_10k_v1" / "images" / "CLEVR_new_000003.png"
     broken.write_bytes(broken.read_bytes()[:200])
-    assert "1 of 8 images cannot be read: image" in refused("clevr4", "--data", data, "--words", words, "--seeds", 1)
+    assert "1 of 8 images cannot be embedded: image" in refused(
+        "clevr4", "--data", data, "--words", words, "--seeds", 1
+    )
 
 
 def test_words_are_taken_once_and_what_is_left_out_is_said(tmp_path: Path) -> None:
