@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from failing_store import failing_store, store_of
-from fakes import MakeCollection, unit
+from fakes import ColourEncoder, image_of, MakeCollection, Newer, picture, unit
 
 from crl_qdrant import Criterion, CriterionError, CRLCollection, Options, Query
 from crl_qdrant.projection.smoothing import smooth_rows
@@ -87,6 +87,14 @@ def test_a_new_point_and_a_changed_image_are_averaged_with_the_stored_ones(produ
     assert all(rows[at] == pytest.approx(before[at], abs=1e-6) for at in range(80) if at != 7)
 
 
+def test_a_point_that_is_written_again_is_no_neighbour_of_its_own(products: CRLCollection) -> None:
+    products.materialize("style")
+    before = stored(products)
+    products.add([8], embeddings=ROWS[8:9])
+    others = np.stack([row for point, row in before.items() if point != 8])
+    assert stored(products)[8] == pytest.approx(beside(unsmoothed(products, ROWS[8:9])[0], others), abs=1e-4)
+
+
 def test_a_point_of_another_program_gets_its_vector_from_the_stored_ones(products: CRLCollection) -> None:
     products.materialize("style")
     before = np.stack(list(stored(products).values()))
@@ -152,3 +160,17 @@ def test_it_is_off_by_default_and_for_criteria_of_earlier_versions() -> None:
 def test_a_number_out_of_range_is_refused(value: Any) -> None:
     with pytest.raises(CriterionError, match="`smooth` must be"):
         Options(smooth=value)
+
+
+def test_after_a_migration_vectors_are_averaged_in_the_new_space(location: Any) -> None:
+    products = CRLCollection.create("colours", location=location, encoder=ColourEncoder())
+    colours = [tuple(int(value) for value in each) for each in RNG.integers(0, 256, size=(40, 3))]
+    payloads = [{"rgb": list(colour)} for colour in colours]
+    products.add(range(40), [picture(colour) for colour in colours], payloads=payloads)
+    products.define("style", ["red", "green", "blue", "white", "black"], smooth=K)
+    products.materialize("style")
+    products.migrate(Newer(), image_of)
+    ids, embeddings = products.representations()
+    expected = smooth_rows(unsmoothed(products, embeddings), K)
+    assert np.stack([stored(products)[point] for point in ids]) == pytest.approx(expected, abs=1e-5)
+    products.close()
