@@ -25,6 +25,7 @@ from crl_qdrant.criteria.registry import Criteria
 from crl_qdrant.criteria.sample import sample_images
 from crl_qdrant.errors import CriterionError, InputError
 from crl_qdrant.projection.options import Options, PRESETS
+from crl_qdrant.projection.smoothing import smooth_rows
 from crl_qdrant.stores import Store
 
 __all__ = ["VARIATIONS", "Ablation", "Variant", "ablate", "titles"]
@@ -41,6 +42,7 @@ VARIATIONS: Final[Sequence[tuple[str, Mapping[str, Any]]]] = (
     ("default", {"center": "both"}),
     ("default", {"weighting": 0.25, "energy": 0.98}),
     ("default", {"weighting": 0, "energy": 0.95}),
+    ("default", {"smooth": 10}),
     ("suppressed", {"blend": 1}),
 )
 """Variants to try: a preset, and options that differ from it."""
@@ -149,13 +151,15 @@ def ablate(
             skipped[title] = str(error)
         else:
             represented = projection.represent(drawn.embeddings)
-            trials.append(_Trial(title, precision.measure(represented), candidate.options, preset, changed))
+            measured = _measured(precision, represented, candidate.options)
+            trials.append(_Trial(title, measured, candidate.options, preset, changed))
             if title == _DEFAULT:
                 trials.append(_Trial(_EXPANDED, precision.measure(represented, _expanded(represented))))
         advance(1, len(VARIATIONS))
     current = stored.criterion.options
     if all(each.options != current for each in trials):
-        trials.append(_Trial(_CURRENT, precision.measure(stored.projection.represent(drawn.embeddings)), current))
+        represented = stored.projection.represent(drawn.embeddings)
+        trials.append(_Trial(_CURRENT, _measured(precision, represented, current), current))
     reference = next((each for each in trials if each.name == _DEFAULT), trials[0])
     variants = [each.beside(reference, current) for each in trials]
     variants.sort(key=lambda each: -each.precision)
@@ -166,6 +170,13 @@ def titles() -> list[str]:
     """The names of all variants, in the order in which they are tried."""
     every = [_RAW, *(_title(preset, changed) for preset, changed in VARIATIONS)]
     return [*every[:2], _EXPANDED, *every[2:]]
+
+
+def _measured(precision: Precision, rows: Float32Array, options: Options) -> npt.NDArray[np.float64]:
+    """The mAP [1 + halves] of unit rows [N, r] as they are stored: smoothed among the sample, the queries not."""
+    if not options.smooth:
+        return precision.measure(rows)
+    return precision.measure(smooth_rows(rows, options.smooth), rows)
 
 
 def _expanded(rows: Float32Array) -> Float32Array:

@@ -103,6 +103,9 @@ class Definitions(Core):
         picks up points that another program wrote. Points added from now on get the vectors when they are written.
         Several criteria in one call are much quicker than in as many calls: each embedding is read once.
 
+        A criterion with `smooth` that is built for the first time holds all N representations in memory, N·r floats,
+        and compares each with each, in time that grows with N².
+
         Args:
             name: a defined criterion.
             more: further ones, for the same pass.

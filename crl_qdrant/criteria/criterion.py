@@ -38,7 +38,8 @@ class Criterion:
         preset: a name from `PRESETS`: "paper" is R = I Tᵀ as it is written. With two words the default is the
             paper's form too, since centring leaves two words one direction.
         **options: single options of `Options` that differ from the preset's: center, sharpen, blend, rest,
-            dimensions, weighting, energy, rank, suppress, suppress_rank, tangent.
+            dimensions, weighting, energy, rank, suppress, suppress_rank, tangent,
+            smooth.
 
     Attributes:
         options: the `Options` that preset and options come to.

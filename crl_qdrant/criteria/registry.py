@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from crl_qdrant.common.arguments import whole_number
 from crl_qdrant.common.arrays import Float32Array
+from crl_qdrant.common.points import PointId
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.criteria.build import context, new_version
 from crl_qdrant.criteria.criterion import Criterion
 from crl_qdrant.criteria.manifest import CriterionState, Lineage, Manifest, StoredCriterion
 from crl_qdrant.criteria.manifest_cache import KeptManifest
 from crl_qdrant.criteria.sample import has_images
+from crl_qdrant.criteria.smoothing import stored_rows
 from crl_qdrant.criteria.space import RAW, Space
 from crl_qdrant.criteria.vectors import fill_vectors, next_vector
 from crl_qdrant.encoders.bound import BoundEncoder
@@ -88,7 +90,8 @@ class Criteria:
             return Space(RAW, self.manifest.raw.vector, True, None, self.projector)
         stored = self._lineage(name).current
         indexed = stored.state is CriterionState.MATERIALIZED
-        return Space(name, stored.vector, indexed, stored.projection, self.projector, stored.criterion.words)
+        words, smooth = stored.criterion.words, stored.criterion.options.smooth
+        return Space(name, stored.vector, indexed, stored.projection, self.projector, words, smooth)
 
     def latest(self, name: str) -> StoredCriterion:
         """The version that searches use after the next `materialize`: the pending one, where there is one."""
@@ -109,13 +112,15 @@ class Criteria:
         """Whether another process may have changed the manifest, and it was read longer ago than that."""
         return self._store.shared and time.monotonic() - self._kept.read_at > seconds
 
-    def vectors(self, embeddings: Float32Array) -> dict[str, Float32Array]:
-        """The named vectors [N, r] that points with these embeddings [N, d] must carry when they are written now."""
+    def vectors(self, ids: Sequence[PointId], embeddings: Float32Array) -> dict[str, Float32Array]:
+        """The named vectors [N, r] that N points with these embeddings [N, d] must carry when they are written now."""
         if self._is_stale(_WRITE_STALE_S):
             self.refresh()
         versions = [version for lineage in self.manifest.lineages.values() for version in lineage.versions]
         return {
-            each.vector: self.projector.project(each.projection, embeddings) for each in versions if each.has_vector
+            each.vector: stored_rows(self._store, each, self.projector, ids, embeddings)
+            for each in versions
+            if each.has_vector
         }
 
     # ------------------------------------------------------------------- changes
@@ -175,7 +180,8 @@ class Criteria:
         if lineage.latest.projection.key != version.projection.key:
             raise CriterionError(f"criterion {name!r} was changed while its head was trained; train it again")
         projection = replace(version.projection, head=head)
-        if projection.key == lineage.current.projection.key:
+        same_smoothing = lineage.latest.criterion.options.smooth == lineage.current.criterion.options.smooth
+        if projection.key == lineage.current.projection.key and same_smoothing:
             self._give_up_pending(lineage)  # back to what it is
         elif projection.key != lineage.latest.projection.key:
             vector = next_vector(name, self.manifest)

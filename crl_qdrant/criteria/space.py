@@ -26,6 +26,7 @@ class Space:
         projection: turns embeddings into representations; None in the raw space.
         projector: applies the projection to many rows.
         words: the criterion's words; none in the raw space.
+        smooth: how many neighbours the vectors in the named vector are averaged with; 0 for none.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Space:
     projection: StoredProjection | None
     projector: Projector
     words: tuple[str, ...] = ()
+    smooth: int = 0
 
     @property
     def key(self) -> str:

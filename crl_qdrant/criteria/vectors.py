@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +12,7 @@ from crl_qdrant.common.arrays import Float32Array
 from crl_qdrant.common.points import PointId
 from crl_qdrant.common.progress import Advance
 from crl_qdrant.criteria.manifest import CriterionState, Manifest, StoredCriterion
+from crl_qdrant.criteria.smoothing import smoothing_for, stored_rows
 from crl_qdrant.errors import StoreError
 from crl_qdrant.projection.projector import Projector
 from crl_qdrant.stores import Store
@@ -20,6 +20,8 @@ from crl_qdrant.stores import Store
 __all__ = ["fill_vectors", "free_vector", "lacking", "next_vector"]
 
 _PASSES: Final = 3
+
+_Represent = Callable[[Sequence[PointId], Float32Array], Mapping[str, Float32Array]]
 
 
 def next_vector(name: str, manifest: Manifest) -> str:
@@ -66,7 +68,8 @@ def fill_vectors(
     """Write criteria's named vectors for the points that have raw vectors and lack any; returns how many points.
 
     All criteria in one pass: to read an embedding out of the store takes longer than to write a criterion's vector.
-    Where other processes can write, further passes take the points that these wrote without the vectors.
+    Where other processes can write, further passes take the points that these wrote without the vectors. Smoothed
+    criteria that are built for the first time read all embeddings before.
     """
     written = 0
     for _ in range(_PASSES if store.shared else 1):
@@ -75,16 +78,27 @@ def fill_vectors(
             break
         wanted = lacking(*(each.vector for each in left), having=raw_vector)
         total = store.count(wanted)
+        represent = _representing(store, raw_vector, left, projector, batch_size)
         for ids, embeddings in store.scroll(vector=raw_vector, query_filter=wanted, batch_size=batch_size):
-            written += _write_vectors(store, raw_vector, ids, embeddings, partial(_project, left, projector))
+            written += _write_vectors(store, raw_vector, ids, embeddings, represent)
             advance(len(ids), total)
     return written
 
 
-def _project(
-    versions: Sequence[StoredCriterion], projector: Projector, embeddings: Float32Array
-) -> dict[str, Float32Array]:
-    return {each.vector: projector.project(each.projection, embeddings) for each in versions}
+def _representing(
+    store: Store, raw_vector: str, versions: Sequence[StoredCriterion], projector: Projector, batch_size: int
+) -> _Represent:
+    smoothing = smoothing_for(store, raw_vector, versions, projector, batch_size=batch_size)
+
+    def represent(ids: Sequence[PointId], embeddings: Float32Array) -> dict[str, Float32Array]:
+        return {
+            each.vector: smoothing[each.vector](ids, projector.project(each.projection, embeddings))
+            if each.vector in smoothing
+            else stored_rows(store, each, projector, ids, embeddings)
+            for each in versions
+        }
+
+    return represent
 
 
 def _write_vectors(
@@ -92,7 +106,7 @@ def _write_vectors(
     raw_vector: str,
     ids: Sequence[PointId],
     embeddings: Float32Array,
-    project: Callable[[Float32Array], Mapping[str, Float32Array]],
+    represent: _Represent,
 ) -> int:
     """Write the vectors of these points, and again for those whose image another process replaced meanwhile.
 
@@ -101,7 +115,7 @@ def _write_vectors(
     written: set[PointId] = set()
     while len(ids):
         try:
-            store.update_vectors(ids, project(embeddings))
+            store.update_vectors(ids, represent(ids, embeddings))
         except StoreError:
             there, now = _read(store, raw_vector, ids)
             if len(there) == len(ids):

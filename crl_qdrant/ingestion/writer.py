@@ -60,7 +60,7 @@ class Writer:
         store: where points are written.
         encoder: embeds images.
         raw: the raw vectors' name and dimension.
-        criterion_vectors: the other named vectors of points with these embeddings [B, d], unit rows.
+        criterion_vectors: the other named vectors of points with these ids and embeddings [B, d], unit rows.
         on_written: called after each batch with its ids and embeddings [B, d], unit rows.
         on_failed: called where a batch may be written, or not: the store refused, or was interrupted.
     """
@@ -71,7 +71,7 @@ class Writer:
         *,
         encoder: BoundEncoder,
         raw: RawVector,
-        criterion_vectors: Callable[[Float32Array], Mapping[str, Float32Array]],
+        criterion_vectors: Callable[[Sequence[PointId], Float32Array], Mapping[str, Float32Array]],
         on_written: Callable[[Sequence[PointId], Float32Array], None],
         on_failed: Callable[[], None],
     ) -> None:
@@ -227,7 +227,7 @@ class Writer:
             return stop
         embeddings = embeddings[usable]
         ids = [each.id for each in ready]
-        vectors = {self._raw.vector: embeddings, **self._criterion_vectors(embeddings)}
+        vectors = {self._raw.vector: embeddings, **self._criterion_vectors(ids, embeddings)}
         try:
             self._store.upsert(ids, vectors, [each.payload for each in ready])
         except BaseException:

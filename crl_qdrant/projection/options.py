@@ -18,6 +18,7 @@ Directions = int | Literal["knee"]
 Suppress = Sequence[str] | Literal["others"]
 
 _LEAST_TEMPERATURE: Final = 1e-6
+_MOST_NEIGHBOURS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Options:
         suppress_rank: how many directions of each, or "knee".
         tangent: compare in the tangent space at the words' mean, with the images rotated onto it, as CLAY does
             (arXiv 2604.11539).
+        smooth: how many of its nearest in the criterion's space `materialize` averages a stored vector with, at most
+            100; 0 for none. Queries are not averaged, and neither is what the scan compares.
 
     Raises:
         CriterionError: if a value is of another type or out of its range; the message names the option.
@@ -65,6 +68,7 @@ class Options:
     suppress: tuple[str, ...] | Literal["others"] = ()
     suppress_rank: Directions = 5
     tangent: bool = False
+    smooth: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.center, str) or self.center not in ("none", "text", "both"):
@@ -101,7 +105,7 @@ class Options:
         return cls(**{each.name: whole[each.name] for each in fields(cls)})
 
 
-_LATER: Final[Mapping[str, Any]] = {"rest": 0.0, "dimensions": None}
+_LATER: Final[Mapping[str, Any]] = {"rest": 0.0, "dimensions": None, "smooth": 0}
 """Options that version 0.1 did not have, with the values that leave its representations as they were."""
 
 
@@ -154,6 +158,10 @@ def _dimensions(name: str, value: Any) -> int | None:
     return None if value is None else whole_number(name, value, least=2, error=CriterionError)
 
 
+def _smooth(name: str, value: Any) -> int:
+    return whole_number(name, value, least=0, most=_MOST_NEIGHBOURS, error=CriterionError)
+
+
 def _rank(name: str, value: Any) -> Directions | None:
     return None if value is None else _suppress_rank(name, value)
 
@@ -190,6 +198,7 @@ _CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "rank": _rank,
     "suppress": _suppress,
     "suppress_rank": _suppress_rank,
+    "smooth": _smooth,
 }
 
 _SIMILARITIES: Final = Options(sharpen=0.0, blend=0.5, rest=0.0, dimensions=None)

@@ -1,8 +1,9 @@
 """A hit explained in the criterion's words.
 
 A conditional representation is one or two parts by words, and a part that no word accounts for, with the same inner
-products. So a cosine is a sum over words and a rest. The part that any two items share is told apart by the
-collection's mean m (in word space): a·b = Σₖ (aₖ - mₖ)(bₖ - mₖ) + Σₖ mₖ(aₖ + bₖ - mₖ) + rest.
+products. So a cosine is a sum over words and a rest; what a smoothed hit has of its neighbours is part of the rest.
+The part that any two items share is told apart by the collection's mean m (in word space):
+a·b = Σₖ (aₖ - mₖ)(bₖ - mₖ) + Σₖ mₖ(aₖ + bₖ - mₖ) + rest.
 """
 
 from __future__ import annotations

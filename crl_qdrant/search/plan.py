@@ -10,7 +10,16 @@ from crl_qdrant.search.memory.resident import Resident
 from crl_qdrant.search.query import Query
 from crl_qdrant.search.results import Plan
 
-__all__ = ["choose_plan"]
+__all__ = ["choose_plan", "tell_unsmoothed"]
+
+
+def tell_unsmoothed(plan: Plan, spaces: Sequence[Space]) -> Plan:
+    """The plan; where it compares a smoothed criterion by the embeddings, its reason says so."""
+    smoothed = ", ".join(space.name for space in spaces if space.smooth)
+    if plan.strategy == "named" or not smoothed:
+        return plan
+    said = f"{plan.strategy}: {smoothed} without smoothing; materialize applies it"
+    return Plan(plan.strategy, plan.exact, f"{plan.reason} ({said})")
 
 
 def choose_plan(query: Query, spaces: Sequence[Space], resident: Resident) -> Plan:
@@ -22,6 +31,10 @@ def choose_plan(query: Query, spaces: Sequence[Space], resident: Resident) -> Pl
     Raises:
         InputError: if the strategy that was asked for cannot be used; the message says what to do.
     """
+    return tell_unsmoothed(_choose(query, spaces, resident), spaces)
+
+
+def _choose(query: Query, spaces: Sequence[Space], resident: Resident) -> Plan:
     lacking = [space.name for space in spaces if not space.indexed]
     combined = len(spaces) > 1 or query.modifier is not None or all(weight < 0 for weight in query.weights.values())
     # what is unlike in some respect is looked for among what is alike overall, and the paper's norms are of candidates

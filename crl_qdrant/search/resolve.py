@@ -17,7 +17,7 @@ from crl_qdrant.criteria.space import Space
 from crl_qdrant.encoders.bound import BoundEncoder
 from crl_qdrant.errors import EmbeddingError, NotFoundError
 from crl_qdrant.search.memory.resident import Resident
-from crl_qdrant.search.plan import choose_plan
+from crl_qdrant.search.plan import choose_plan, tell_unsmoothed
 from crl_qdrant.search.query import Query
 from crl_qdrant.search.request import Goal, Request
 from crl_qdrant.search.results import Plan
@@ -43,7 +43,8 @@ class Resolver:
             like: unit embeddings [p, d] of what the query is like, where they are known already.
         """
         pairs = self._spaces(query)
-        plan = plan or self._plan(query, [space for space, _ in pairs])
+        spaces = [space for space, _ in pairs]
+        plan = self._plan(query, spaces) if plan is None else tell_unsmoothed(plan, spaces)
         like, unlike, excluded = self._examples(query, like)
         factor = 1.0 if query.modifier is None else query.weight_beside_modifier
         goals = [Goal(space, _direction(space, like, unlike), weight * factor) for space, weight in pairs]

@@ -39,7 +39,7 @@ class Explanation:
     Attributes:
         common: the part that any two items of the collection would have.
         words: every word's share, largest first.
-        rest: the part that no word accounts for.
+        rest: the part that no word accounts for, and in a smoothed criterion that of the hit's neighbours.
         word: the one word to show for the hit; None where it is more of no word than the average item.
     """
 

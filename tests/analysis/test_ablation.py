@@ -17,6 +17,7 @@ from crl_qdrant.analysis.ablation import titles
 from crl_qdrant.analysis.average_precision import mean_average_precision
 from crl_qdrant.analysis.precision import Precision
 from crl_qdrant.cli.app import main
+from crl_qdrant.projection.smoothing import smooth_rows
 
 RNG = np.random.default_rng(0)
 AXES = np.eye(12)
@@ -119,6 +120,14 @@ def test_the_first_hits_averaged_into_the_query(products: CRLCollection) -> None
         precisions.append(np.mean((right.cumsum() / np.arange(1, len(right) + 1))[right]))
     assert found.precision == pytest.approx(np.mean(precisions), abs=1e-4)
     assert found.preset is None
+
+
+def test_smoothed_vectors_are_measured_by_queries_that_are_not(products: CRLCollection) -> None:
+    found = by_name(products.ablate("colour", "colour"))["default smooth=10"]
+    ids, rows = products.representations("colour")
+    precision = Precision([COLOURS[LABELS[int(point)]] for point in ids], seed=0)
+    assert found.precision == pytest.approx(precision.measure(smooth_rows(rows, 10), rows)[0], abs=1e-4)
+    assert found.options == {"smooth": 10}
 
 
 def variant(name: str, gain: float, error: float, *, current: bool = False, **options: Any) -> Variant:
