@@ -318,9 +318,9 @@ def test_bad_input(location: Any) -> None:
         ({1: ["a"]}, {}, "a label must be one text"),
         ("cut", {"validation": 1.0}, "`validation` must be above 0 and below 1"),
         ("cut", {"out": 0}, "`out` must be from 1 to 65536, got 0"),
-        ("cut", {"epochs": 0}, "epochs must be"),
+        ("cut", {"epochs": 0}, "`epochs` must be"),
         ("cut", {"learning_rate": 0.0}, "`learning_rate` must be above 0"),
-        ("cut", {"seed": -1}, "seed must be"),
+        ("cut", {"seed": -1}, "`seed` must be"),
     )
     for labels, options, complaint in every:
         with pytest.raises(InputError, match=complaint):

@@ -279,7 +279,7 @@ def test_labels_as_spreadsheets_write_them(crl: Run, tmp_path: Path, name: str, 
     with CRLCollection.create("products", location=tmp_path / "data", dimension=8) as products:
         products.add(range(24), embeddings=np.random.default_rng(1).normal(size=(24, 8)))
     (tmp_path / name).write_text(content, encoding="utf-8", newline="")
-    answer = json.loads(crl("few-shot", "--labels", name, "--json")[1])
+    answer = json.loads(crl("few-shot", "--labels", name, "--no-abstain", "--json")[1])
     assert answer["examples"] == 4
     assert {each["label"] for each in answer["labels"]} <= {"flat, wide", "tall"}
 
@@ -302,15 +302,18 @@ def test_info_says_what_a_search_finds(crl: Run, tmp_path: Path) -> None:
         embeddings = np.random.default_rng(1).normal(size=(6, 8))
         products.add(range(5), embeddings=embeddings[:5])
         products.define(Criterion("kind", ["a", "b", "c"], embeddings=embeddings[:3]))
-    assert "kind: 3 words, 5 dimensions, defined, searched by an exact scan of all 5 points\n" in crl("info")[1]
+    assert (
+        "kind: 3 words, 5 dimensions, defined, not fitted to images, searched by an exact scan of all 5 points\n"
+        in crl("info")[1]
+    )
     assert "searched by an exact scan of all 5 points" in crl("criteria", "list")[1]
     crl("materialize", "kind")
-    assert "materialized, 5 points\n" in crl("info")[1]
+    assert "materialized, not fitted to images, 5 points\n" in crl("info")[1]
     with CRLCollection.open("products", location=tmp_path / "data") as products:
         row = (embeddings[5:] / np.linalg.norm(embeddings[5])).astype(np.float32)
         products._store.upsert([9], {"image": row}, [{}])  # as another program writes
     status, out, err = crl("info")
-    assert (status, "materialized, 5 of 6 points\n" in out) == (0, True)
+    assert (status, "materialized, not fitted to images, 5 of 6 points\n" in out) == (0, True)
     assert err == "searches by kind find 5 of 6 points until: crl-qdrant materialize kind\n"
 
 
@@ -374,10 +377,10 @@ def test_grouping_tagging_and_heads(crl: Run, tmp_path: Path) -> None:
     assert len(json.loads(crl("cluster", "-k", "24", "--json")[1])["groups"]) == 24  # without a silhouette
 
     (tmp_path / "labels.csv").write_text("id,label\n0,flat\n1,flat\n12,tall\n13,tall\n14,\n")
-    status, out, _ = crl("few-shot", "kind", "--labels", "labels.csv", "--field", "crl.guess")
+    status, out, _ = crl("few-shot", "kind", "--labels", "labels.csv", "--field", "crl.guess", "--no-abstain")
     assert (status, "20 items labelled from 4 examples; examples left out in turn" in out) == (0, True)
     assert len(json.loads(crl("search", "--like", "0", "--where", "crl.guess=flat", "-n", "30", "--json")[1])) >= 6
-    found = json.loads(crl("few-shot", "--labels", "labels.csv", "--json")[1])
+    found = json.loads(crl("few-shot", "--labels", "labels.csv", "--no-abstain", "--json")[1])
     assert (found["examples"], len(found["labels"])) == (4, 20)
     assert {each["label"] for each in found["labels"]} <= {"flat", "tall"}
 
@@ -441,7 +444,7 @@ def test_one_wrong_argument_is_said_once(crl: Run, catalog: Path) -> None:
     status, _, err = ingest(crl)
     assert status == 1
     status, _, err = crl("ingest", "photos")
-    assert (status, "has no encoder for pictures" in err, err.count("\n")) == (1, True, 1)
+    assert (status, "has no encoder for images" in err, err.count("\n")) == (1, True, 1)
     np.save("vectors.npy", np.ones((13, 5)))
     status, _, err = crl(*rows)
     assert (status, "has 5 columns" in err, err.count("\n")) == (1, True, 1)
