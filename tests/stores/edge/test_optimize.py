@@ -176,11 +176,12 @@ def test_a_fork_does_not_let_go_of_it(products: CRLCollection, tmp_path: Path) -
     hold = products._store._hold  # type: ignore[attr-defined]
     child = os.fork()
     if not child:  # whatever happens here, the child must not run the other tests
+        status = 1
         try:
             hold.release()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
+            status = 0
+        finally:
+            os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
     with pytest.raises(BlockingIOError):
         DirectoryLock(tmp_path / "products")
