@@ -33,8 +33,8 @@ class Expected:
     Attributes:
         points: the generation of each point's embedding.
         served: the version that searches by a criterion go by.
-        wanted: the version that they go by once it is materialised.
-        built: the criteria that are materialised.
+        wanted: the version that they go by once it is materialized.
+        built: the criteria that are materialized.
     """
 
     points: dict[int, int]
@@ -66,7 +66,7 @@ class Expected:
     def during(self, operation: Operation) -> list[Expected]:
         """What may be there when the operation was begun and not done."""
         kind, *names = operation
-        # a criterion that is dropped goes in two steps, a version that waits to be materialised first
+        # a criterion that is dropped goes in two steps, a version that waits to be materialized first
         waiting = [self.after(["define", *names, self.served[names[0]]])] if kind == "drop" else []
         return [self, *waiting, self.after(operation)]
 

@@ -132,7 +132,7 @@ def _describe(error: BaseException, arguments: Sequence[str]) -> tuple[int, str]
 
 
 def _usage(error: Any, message: str) -> str:
-    """What is wrong with a command line, and which help to read; the help itself where a command lacks its name."""
+    """Say what is wrong with a command line, and which help to read; print the help if the command is missing."""
     context = getattr(error, "ctx", None)
     if context is None:
         return f"error: {message}"

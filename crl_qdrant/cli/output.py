@@ -1,4 +1,4 @@
-"""What the commands print: lines, tables and JSON that cannot steer the terminal they are read in."""
+"""Printing of lines, tables and JSON; nothing printed can steer the terminal."""
 
 from __future__ import annotations
 

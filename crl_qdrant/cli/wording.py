@@ -33,7 +33,7 @@ _OTHER_NAMES: Final = {"k": "number", "with_payload": "field", "query_filter": "
 
 
 def option_names(command: Any, arguments: Sequence[str]) -> dict[str, str]:
-    """What the command of a command line calls its parameters: the name in Python -> --option or ARGUMENT.
+    """The parameters of a command line's command: the name in Python -> --option or ARGUMENT.
 
     Args:
         command: the program's Click command.

@@ -126,7 +126,7 @@ class Content(Core):
         resume: bool,
     ) -> Report:
         with self._write_lock, progress_bar("adding", total=total, show=progress) as advance:
-            self._criteria.refresh()  # another process may have materialised a criterion since
+            self._criteria.refresh()  # another process may have materialized a criterion since
             writer = Writer(
                 self._store,
                 encoder=self._encoder,

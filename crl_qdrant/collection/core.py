@@ -77,10 +77,10 @@ class Core(OneProcess):
             scan_memory: bytes of the device's memory that exact search may take for the raw embeddings.
 
         Raises:
-            ExistsError: there is a collection of that name.
-            InputError: a name, location, device or dimension that cannot be.
-            EncoderError: no such encoder, or one that cannot be loaded.
-            StoreError: the store cannot be reached or written.
+            ExistsError: if there is a collection of that name.
+            InputError: if name, location, device or dimension is not allowed.
+            EncoderError: if there is no such encoder, or it cannot be loaded.
+            StoreError: if the store cannot be reached or written.
         """
         name = _checked_name(name)
         check_device(device)
@@ -121,11 +121,11 @@ class Core(OneProcess):
             device, scan_memory: as in `create`.
 
         Raises:
-            NotFoundError: no such collection; the message lists those there are.
-            EncoderMismatchError: not the encoder that wrote the collection; the message names both.
-            LockedError: another process has the directory open.
+            NotFoundError: if there is no such collection; the message lists those there are.
+            EncoderMismatchError: if another encoder wrote the collection; the message names both.
+            LockedError: if another process has the directory open.
             ManifestError: the collection is not one of ours, or was changed by another program.
-            StoreError: the store cannot be reached or read.
+            StoreError: if the store cannot be reached or read.
         """
         name = _checked_name(name)
         if isinstance(location, str) and location == ":memory:":

@@ -1,4 +1,4 @@
-"""A collection's criteria: defined, materialised, renamed, dropped."""
+"""A collection's criteria: defined, materialized, renamed, dropped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Definitions(Core):
         """One criterion, with its words' embeddings.
 
         Raises:
-            NotFoundError: no such criterion; the message lists those there are.
+            NotFoundError: if there is no such criterion; the message lists those there are.
         """
         return self._criteria.find(name).criterion
 
@@ -44,35 +44,35 @@ class Definitions(Core):
         preset: str | None = None,
         **options: Any,
     ) -> Criterion:
-        """Keep a criterion with the collection; it can be searched by at once. Defining the same again is no change.
+        """Define a criterion; it can be searched by at once. Defining the same again changes nothing.
 
         The default is fitted to a sample of the images. If fewer than 256 were there, defining the same again fits it
         once there are more; `info` says so.
 
-        A criterion that is materialised and is now defined otherwise goes on being searched by as it was, until
-        `materialize` has built its new named vector beside the old one and changed over.
+        Redefining a materialized criterion does not affect searches until `materialize` has run: it builds the new
+        named vector beside the old one, then switches to it.
 
         Args:
-            criterion: a name, or a ready `Criterion`, which then says all of the following.
-            words: its words, or what gives them: a `LanguageModel` or any function of its signature. None: the words
-                that the collection has for this name, else a packaged list, else a `LanguageModel()`.
+            criterion: a name; or a ready `Criterion`, which has its own words, prompt and options.
+            words: its words, or their source: a `LanguageModel` or any function of its signature. None: the words that
+                the collection has for this name, else a packaged list, else a `LanguageModel()`.
             prompt, preset, options: as in `Criterion`.
             n_words: how many words, of a packaged list or from a language model.
-            domain: what the objects are ("women's shoes"); it is said to the language model, which is then asked also
-                where there is a packaged list.
-            anew: ask again for words that the collection has: a language model is otherwise asked once.
+            domain: the kind of objects ("women's shoes"), for the language model. With a domain it is asked even if
+                there is a packaged list.
+            anew: ask again for words that the collection has; otherwise a language model is asked once.
 
         Returns:
-            The criterion as it is kept, with its words' embeddings.
+            The criterion as it is stored, with its words' embeddings.
 
         Raises:
-            VocabularyError: a language model is needed, and gives no words.
-            CriterionError: words or options that cannot be; the words' embeddings all point the same way, so nothing
-                can be told apart by them; a criterion to suppress that is not defined; the mean of the images is
-                needed, and there are none.
-            EmbeddingError: the criterion brings embeddings of another dimension.
-            EncoderError: it brings none, and the collection has no encoder.
-            StoreError: the store refused.
+            VocabularyError: if a language model is needed, and gives no words.
+            CriterionError: if words or options are not allowed; if the words' embeddings all point the same way, so
+                that they tell nothing apart; if a criterion to suppress is not defined; or if the mean of the images
+                is needed, and there are none.
+            EmbeddingError: if the criterion brings embeddings of another dimension.
+            EncoderError: if it brings none, and the collection has no encoder.
+            StoreError: if the store refuses.
         """
         with self._write_lock:
             if isinstance(criterion, str):
@@ -101,7 +101,7 @@ class Definitions(Core):
 
         Only points that lack a vector are written, so it can be stopped and repeated at any time; repeating it also
         picks up points that another program wrote. Points added from now on get the vectors when they are written.
-        Several criteria in one call are much quicker than in as many calls: each embedding is read once.
+        Several criteria in one call are much faster than one call each: every embedding is read once.
 
         A criterion with `smooth` that is built for the first time holds all N representations in memory, N·r floats,
         and compares each with each, in time that grows with N².
@@ -116,32 +116,32 @@ class Definitions(Core):
             How many points were written.
 
         Raises:
-            NotFoundError: no such criterion.
-            InputError: batch_size below 1.
-            StoreError: the store refused; what was written stays, and the criteria are searched exactly meanwhile.
+            NotFoundError: if there is no such criterion.
+            InputError: if batch_size < 1.
+            StoreError: if the store refuses; what was written stays, and the criteria are searched exactly until then.
         """
         names = [name, *more]
-        with self._write_lock, progress_bar(f"materialising {', '.join(map(str, names))}", show=progress) as advance:
+        with self._write_lock, progress_bar(f"materializing {', '.join(map(str, names))}", show=progress) as advance:
             return self._criteria.materialize(names, batch_size=batch_size, advance=advance)
 
     def drop_criterion(self, name: str) -> None:
-        """Forget a criterion, and remove its named vector where it has one.
+        """Remove a criterion, and its named vector if it has one.
 
         Raises:
-            NotFoundError: no such criterion.
-            StoreError: the store refused.
+            NotFoundError: if there is no such criterion.
+            StoreError: if the store refuses.
         """
         with self._write_lock:
             self._criteria.drop(name)
 
     def rename_criterion(self, name: str, new_name: str) -> None:
-        """Give a criterion another name, at once and without writing a point; its named vector keeps its own.
+        """Give a criterion another name. No point is written, and its named vector keeps its name.
 
         Raises:
-            NotFoundError: no such criterion.
-            ExistsError: there is one of the new name.
-            CriterionError: a name that cannot be.
-            StoreError: the store refused.
+            NotFoundError: if there is no such criterion.
+            ExistsError: if there is one of the new name.
+            CriterionError: if the new name is not allowed.
+            StoreError: if the store refuses.
         """
         with self._write_lock:
             self._criteria.rename(name, new_name)

@@ -41,8 +41,8 @@ def new_version(criterion: Criterion, manifest: Manifest, encoder: BoundEncoder,
 
     Raises:
         CriterionError: the words cannot tell images apart, a suppressed criterion is not there, or there are no images.
-        EmbeddingError: the criterion brings embeddings of another dimension.
-        EncoderError: it brings none, and the collection has no encoder.
+        EmbeddingError: if the criterion brings embeddings of another dimension.
+        EncoderError: if it brings none, and the collection has no encoder.
     """
     embedded = criterion.with_embeddings(_embeddings(criterion, manifest, encoder))
     vector = next_vector(criterion.name, manifest)

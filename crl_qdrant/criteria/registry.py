@@ -84,7 +84,7 @@ class Criteria:
         """The space that searches by a criterion compare in; None is the raw embeddings' space.
 
         Raises:
-            NotFoundError: no such criterion.
+            NotFoundError: if there is no such criterion.
         """
         if name is None:
             return Space(RAW, self.manifest.raw.vector, True, None, self.projector)

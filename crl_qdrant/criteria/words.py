@@ -47,7 +47,7 @@ def worded(
 
     Raises:
         VocabularyError: a language model is needed, and gives none.
-        CriterionError: words or options that cannot be.
+        CriterionError: if words or options are not allowed.
         EncoderError: if words are to be found and the collection has no encoder to embed them.
     """
     check_names(options)

@@ -19,7 +19,7 @@ def check_evaluation_packages() -> None:
     """Import all of them, so that a long run does not find out at its end.
 
     Raises:
-        MissingPackageError: a package is not installed.
+        MissingPackageError: if a package is not installed.
     """
     with evaluation_packages():
         for name in ("matplotlib", "scipy", "sklearn"):

@@ -44,8 +44,8 @@ def write_report(results: Results, run: Run, out: Path) -> Path:
     """Write `report.md` (tables) and `report.html` (with plots and pictures, in one file); returns the latter.
 
     Raises:
-        StoreError: the folder cannot be written.
-        MissingPackageError: matplotlib is not installed.
+        StoreError: if the folder cannot be written.
+        MissingPackageError: if matplotlib is not installed.
     """
     content: dict[str, Any] = {
         "run": run,

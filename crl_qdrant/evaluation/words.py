@@ -17,7 +17,7 @@ def read_words(path: Path) -> dict[str, list[str]]:
     """A JSON file of criterion -> words.
 
     Raises:
-        CriterionError: the file cannot be read, or is something else.
+        CriterionError: if the file cannot be read, or is something else.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -34,9 +34,9 @@ def ask_words(names: Iterable[str], source: WordSource, path: Path) -> dict[str,
     """Words for each of these criteria, kept in a file as `read_words` reads it: what is there is not asked again.
 
     Raises:
-        CriterionError: the file is there and cannot be read.
-        VocabularyError: the source has no words; those it gave before are kept.
-        StoreError: the file cannot be written.
+        CriterionError: if the file is there and cannot be read.
+        VocabularyError: if the source has no words; those it gave before are kept.
+        StoreError: if the file cannot be written.
     """
     words = read_words(path) if path.exists() else {}
     for name in names:
@@ -70,7 +70,7 @@ def criteria_of(
         preset: how words become a representation, as in `Criterion`.
 
     Raises:
-        CriterionError: words for none of the criteria, or words that make no criterion.
+        CriterionError: if none of the criteria has words, or the words make no criterion.
     """
     if not {*words} & {*prompts}:
         raise CriterionError(

@@ -1,1 +1,1 @@
-"""How items become points: read, decoded, embedded, written; and a collection moved to another encoder."""
+"""From items to points: read, decoded, embedded, written; and migration to another encoder."""

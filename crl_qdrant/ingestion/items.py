@@ -26,7 +26,7 @@ PROBABILITY: Final = "_probability"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something to store: an id, an image or an embedding, and a payload.
+    """An item to store: an id, an image or an embedding, and a payload.
 
     Attributes:
         id: an integer from 0 to 2⁶⁴-1, or a UUID.

@@ -56,7 +56,7 @@ class WordSpace:
     def explain(
         self, query: npt.NDArray[np.float64], hits: Float32Array, cosines: Sequence[float]
     ) -> list[Explanation]:
-        """What adds up to hits' cosines with a query.
+        """Split hits' cosines with a query into shares by word, which add up to them.
 
         Args:
             query: its direction [width] among the conditional representations.

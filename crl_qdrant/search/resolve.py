@@ -52,7 +52,7 @@ class Resolver:
         return Request(query, like, unlike, excluded, tuple(goals), modifier, plan)
 
     def plan(self, query: Query) -> Plan:
-        """How a query would be answered."""
+        """Plan a query without answering it."""
         return self._plan(query, [space for space, _ in self._spaces(query)])
 
     def embed_together(self, queries: Sequence[Query]) -> list[Float32Array | None]:

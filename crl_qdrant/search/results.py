@@ -103,7 +103,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a search is, or was, answered.
+    """The plan of a search, before or after it ran.
 
     Attributes:
         strategy: "named" (the engine's index on a named vector), "scan" (all embeddings, on the device) or "rerank"

@@ -69,7 +69,7 @@ class Searcher:
             return self._answer_together(again, started)
 
     def plan(self, query: Query) -> Plan:
-        """How a query would be answered."""
+        """Plan a query without answering it."""
         return self._resolver.plan(query)
 
     def rerank(self, query: Query, ids: Sequence[PointId]) -> Hits:

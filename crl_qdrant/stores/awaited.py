@@ -49,7 +49,7 @@ class AwaitedClient:
 
     @property
     def init_options(self) -> dict[str, Any]:
-        """What the client was made with."""
+        """The options that the client was made with."""
         return self._client.init_options
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -72,7 +72,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 def _result(request: Coroutine[Any, Any, R]) -> R:
-    """What comes of a request: its result, its own error, or RuntimeError where the loop ends before it."""
+    """Return a request's result, or raise its own error; RuntimeError if the loop ends before it."""
     loop = _loop()
     try:
         answer = asyncio.run_coroutine_threadsafe(request, loop)

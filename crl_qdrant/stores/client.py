@@ -56,8 +56,8 @@ class ClientStore:
         """A new collection with these named vectors (name -> dimension), compared by cosine.
 
         Raises:
-            ExistsError: there is a collection of that name.
-            StoreError: the server cannot be reached or refuses.
+            ExistsError: if there is a collection of that name.
+            StoreError: if the server cannot be reached or refuses.
         """
         store = cls(client, collection_name, owned=owned)
         with store._call("creating the collection"):
@@ -78,8 +78,8 @@ class ClientStore:
         """A collection that is there.
 
         Raises:
-            NotFoundError: there is none of that name; the message lists those there are.
-            StoreError: the server cannot be reached.
+            NotFoundError: if there is none of that name; the message lists those there are.
+            StoreError: if the server cannot be reached.
         """
         store = cls(client, collection_name, owned=owned)
         with store._call("opening the collection"):

@@ -179,7 +179,7 @@ def _rows(products: CRLCollection, criterion: str) -> np.ndarray:
 # ------------------------------------------------------------------------- its life in a collection
 
 
-def test_at_once_where_nothing_is_materialised(location: Any) -> None:
+def test_at_once_where_nothing_is_materialized(location: Any) -> None:
     products = shop(location)
     before = products.info().criteria[0]
     report = products.train_head("cut", "cut", **QUICK)
@@ -203,7 +203,7 @@ def test_at_once_where_nothing_is_materialised(location: Any) -> None:
         again.close()
 
 
-def test_a_materialised_criterion_changes_over_when_it_is_built(location: Any) -> None:
+def test_a_materialized_criterion_changes_over_when_it_is_built(location: Any) -> None:
     products = shop(location)
     products.materialize("cut")
     before = products.search(like=0, criterion="cut", limit=20)

@@ -272,7 +272,7 @@ def test_a_changed_palette_is_another_picture(products: CRLCollection) -> None:
     assert [products.ingest([Item(9, image=each)]).written for each in (red, blue, blue)] == [1, 1, 0]
 
 
-def test_an_interrupted_materialise_or_drop_leaves_a_collection_that_works(products: CRLCollection) -> None:
+def test_an_interrupted_materialize_or_drop_leaves_a_collection_that_works(products: CRLCollection) -> None:
     for step in ("create_vector", "update_vectors"):
         with failing_store(step, StoreError("killed here")), pytest.raises(StoreError, match="killed here"):
             products.materialize("colour")

@@ -122,7 +122,7 @@ def test_text_is_embedded_by_the_text_tower(location: Any, encoder: ColourEncode
     assert products.search(text="something red", criterion="colour")[0].id == 1
 
 
-def test_a_point_is_never_without_a_materialised_criterion(location: Any) -> None:
+def test_a_point_is_never_without_a_materialized_criterion(location: Any) -> None:
     products, rows, texts = embedded(location, number=50)
     products.materialize("style")
     more = unit(RNG.normal(size=(30, 16)) + 1.0).astype(np.float32)
@@ -137,7 +137,7 @@ def test_a_point_is_never_without_a_materialised_criterion(location: Any) -> Non
 
 
 @pytest.mark.parametrize("criterion", [None, "style"])
-def test_representations_are_the_same_before_and_after_materialising(location: Any, criterion: str | None) -> None:
+def test_representations_are_the_same_before_and_after_materializing(location: Any, criterion: str | None) -> None:
     products, rows, texts = embedded(location, number=60)
     before_ids, before = products.representations(criterion)
     products.materialize("style")
@@ -151,7 +151,7 @@ def test_representations_are_the_same_before_and_after_materialising(location: A
     ] == [3]
 
 
-def test_materialising_fills_what_others_wrote_and_nothing_else(location: Any) -> None:
+def test_materializing_fills_what_others_wrote_and_nothing_else(location: Any) -> None:
     products, rows, _ = embedded(location, number=50)
     assert products.materialize("style") == 50
     assert products.materialize("style") == 0

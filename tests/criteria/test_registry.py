@@ -164,7 +164,7 @@ def test_suppressing_all_others_follows_them(products: CRLCollection) -> None:
     products.materialize("cut")
     assert scores(products, "cut") == pytest.approx(best, abs=1e-5)
     assert not products.info().criteria[0].outdated
-    # a materialised one waits for the next materialize
+    # a materialized one waits for the next materialize
     products.drop_criterion("fabric")
     assert products.info().criteria[0].outdated
     assert context(products.criterion("cut"), others) != ""

@@ -43,7 +43,7 @@ def load_cards(root: Path, *, complete: bool = False) -> LabelledImages:
         complete: also require that there are all 8,029 images.
 
     Raises:
-        DatasetError: folders that are missing or have other names, or pictures that the two do not share.
+        DatasetError: if folders are missing or have other names, or the two do not hold the same images.
     """
     folder = root / "cards" if (root / "cards").is_dir() else root
     require([folder / criterion for criterion in _VALUES], layout=_LAYOUT)

@@ -39,7 +39,7 @@ def load_clevr4(root: Path, *, complete: bool = False) -> LabelledImages:
         complete: also require that all 10,531 images are annotated.
 
     Raises:
-        DatasetError: files that are missing, an annotation file of another shape, labels that Clevr4 does not have.
+        DatasetError: if files are missing, the annotation file has another shape, or labels are none of Clevr4's.
     """
     inner = root / "clevr_4_10k_v1"
     folder = inner if inner.is_dir() else root

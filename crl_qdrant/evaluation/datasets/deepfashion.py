@@ -104,7 +104,7 @@ def load_deepfashion(root: Path, *, split: str = "test") -> AttributeRetrieval:
         split: "valid" or "test".
 
     Raises:
-        DatasetError: files that are missing, lines that are not `id attribute value`, ids or values out of range.
+        DatasetError: if files are missing, lines are not `id attribute value`, or ids or values are out of range.
     """
     folder = _folder(root)
     filenames, query, candidate = (folder / f"{kind}_{split}.txt" for kind in ("filenames", "query", "candidate"))

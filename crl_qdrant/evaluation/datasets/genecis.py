@@ -63,7 +63,7 @@ def load_genecis(root: Path) -> GalleryRetrieval:
             or these two in `genecis/`.
 
     Raises:
-        DatasetError: files that are missing, entries of another shape, ids that no image can have.
+        DatasetError: if files are missing, entries have another shape, or ids are none that an image can have.
     """
     folder = root / "genecis" if (root / "genecis").is_dir() else root
     files = {half: folder / f"{half}_object.json" for half in _HALVES}

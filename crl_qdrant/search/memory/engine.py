@@ -26,7 +26,7 @@ ROUNDING = 1e-5
 
 
 class Engine(Protocol):
-    """Where rows are kept and scored. A chunk is an array of the engine's own, [chunk, columns].
+    """The arithmetic that keeps and scores rows. A chunk is an array of the engine's own, [chunk, columns].
 
     Attributes:
         chunk: rows of a chunk.
@@ -109,7 +109,7 @@ def _product(chunk: Any, directions: Float32Array) -> Float32Array:
 
 
 def rounding_of(terms: Sequence[tuple[Any, Float32Array]]) -> Float32Array:
-    """How far sums of products in float32 may be off, [Q, 1]."""
+    """The largest error of sums of products in float32, [Q, 1]."""
     lengths = [np.linalg.norm(directions, axis=1, keepdims=True) for _, directions in terms]
     return np.asarray(ROUNDING * np.sum(lengths, axis=0), dtype=np.float32)
 

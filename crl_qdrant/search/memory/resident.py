@@ -50,7 +50,7 @@ class Resident:
         return self._scan is not None
 
     def embeddings_of(self, ids: Sequence[PointId]) -> tuple[list[PointId], Float32Array]:
-        """Those of the points that have a raw embedding, and their embeddings [n, d], in no particular order."""
+        """The points that have a raw embedding, and their embeddings [n, d], in no particular order."""
         records = [
             record
             for start in range(0, len(ids), _AT_ONCE)
@@ -63,7 +63,7 @@ class Resident:
         return [record.id for record in records], rows
 
     def bytes_needed(self) -> int:
-        """What the raw embeddings take in half precision."""
+        """The size of the raw embeddings in half precision."""
         return self._bytes_of(self._store.count())
 
     def scan(self) -> Scan:

@@ -19,7 +19,7 @@ def edge_filter(query_filter: models.Filter | None) -> edge.Filter | None:
     """The same filter for Qdrant Edge.
 
     Raises:
-        FilterError: not a `models.Filter`, or with a condition or a value that Edge does not have.
+        FilterError: if it is no `models.Filter`, or has a condition or a value that Edge does not have.
     """
     wanted = checked_filter(query_filter)
     if wanted is None:

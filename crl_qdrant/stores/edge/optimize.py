@@ -50,7 +50,7 @@ def optimize_shard(shard: Path, hold: DirectoryLock) -> None:
             both are gone.
 
     Raises:
-        StoreError: the process could not be started, or failed; the message has its last words.
+        StoreError: if the process could not be started, or failed; the message has its last lines.
     """
     packages = Path(edge.__file__).parents[1]
     command = [sys.executable, "-I", "-c", _PROGRAM, str(shard), str(packages), str(os.getpid())]

@@ -37,8 +37,8 @@ def load_shard(shard: Path) -> edge.EdgeShard:
     """The shard in a directory, its segments brought to agree with its configuration where they do not.
 
     Raises:
-        BlockingIOError: another program has it open.
-        StoreError: it cannot be opened, or not without losing embeddings; the message says what to do.
+        BlockingIOError: if another program has it open.
+        StoreError: if it cannot be opened, or not without losing embeddings; the message says what to do.
         Exception: Edge's own, where the shard is open elsewhere.
     """
     try:
