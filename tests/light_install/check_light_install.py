@@ -33,4 +33,4 @@ def main(environment: Path) -> None:
     print(f"light install: {size_mb:.0f} MB")
 
 
-main(Path(sys.argv[1]))
+main(Path(sys.argv[1]).absolute())  # the check changes folder
