@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 
 from crl_qdrant.cli.options import (
@@ -30,7 +31,9 @@ def info(location: Location = "./data", collection: Collection = "products", as_
         points = describe_points(each, content.points)
         say(f"  {each.name}: {len(each.words)} words, {each.rank} dimensions, {each.status}, {points}")
         if each.advice:
-            say(f"    {each.advice}")
+            reason, _, words = each.advice.rpartition(": crl-qdrant ")
+            command = command_line(*shlex.split(words), location=location, collection=collection)
+            say(f"    {reason}: {command}")
     for each in content.criteria:
         if is_incomplete(each, content.points):
             command = command_line("materialize", each.name, location=location, collection=collection)

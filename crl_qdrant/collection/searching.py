@@ -34,7 +34,7 @@ class Searching(Core):
         images: Sequence[ImageInput] | None = None,
         unlike: Sequence[Any] | None = None,
         criterion: str | Mapping[str, float] | None = None,
-        modifier: str | Sequence[str] | None = None,
+        modifier: str | Sequence[str] | npt.ArrayLike | None = None,
         criterion_weight: float | None = None,
         scoring: str = "standardized",
         limit: int = 10,
@@ -67,8 +67,9 @@ class Searching(Core):
             unlike: images or ids to be unlike: hits are like twice the mean of the above less the mean of these.
             criterion: name of a defined criterion, or several with weights, {"fabric": 1.0, "colour": -0.5}; a
                 negative weight means unlike in that respect. None compares the raw embeddings.
-            modifier: how the hits should differ, "with a dog", or several phrasings of it. It goes with one criterion,
-                several, or none. A `UserWarning` says if it names a word of a criterion with a positive weight.
+            modifier: how the hits should differ, "with a dog", several phrasings of it, or a text's embedding [d]. It
+                goes with one criterion, several or none. A UserWarning tells if it names a word of a criterion with a
+                positive weight.
             criterion_weight: weight of the criteria beside a modifier, from 0 to 1e6; without a criterion, of the raw
                 similarity. 1.0 means as much as the text. None: 0.5, or 10 with scoring="paper".
             scoring: "standardized" as above, or "paper" for one criterion and a modifier: w·S_criterion + S_modifier,

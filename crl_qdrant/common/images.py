@@ -183,10 +183,14 @@ def as_source(image: ImageInput) -> Path | bytes | Image.Image:
         raise ImageError(f"{image} is a URL; download it and pass its bytes")
     try:
         path = Path(image)
+        if not path.is_file() and str(path).startswith("~"):
+            path = path.expanduser()
         if path.is_file():
             return path
-    except (OSError, TypeError, ValueError) as error:  # no permission, or no possible name
+    except (OSError, TypeError, ValueError, RuntimeError) as error:  # no permission, or no possible name
         raise ImageError(f"image file {image} cannot be read: {error}") from error
+    if path.is_dir():
+        raise ImageError(f"{path} is a folder; name an image file in it")
     raise ImageError(f"there is no image file {path}")
 
 

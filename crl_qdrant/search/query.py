@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Final
 
 import numpy.typing as npt
@@ -43,7 +44,7 @@ class Query:
     images: Sequence[ImageInput] | None = None
     unlike: Sequence[Any] | None = None
     criterion: str | Mapping[str, float] | None = None
-    modifier: str | Sequence[str] | None = None
+    modifier: str | Sequence[str] | npt.ArrayLike | None = None
     criterion_weight: float | None = None
     scoring: str = "standardized"
     limit: int = 10
@@ -136,16 +137,26 @@ class Query:
                 )
         elif self.criterion is not None and not isinstance(self.criterion, str):
             raise InputError(f"`criterion` must be a name, or a dict of names and weights, got {self.criterion!r:.80}")
-        if self.modifier is not None:
+        if self.modifier is not None and not self.modifier_is_embedded:
             phrasings = [self.modifier] if isinstance(self.modifier, str) else listed("modifier", self.modifier)
             object.__setattr__(self, "modifier", phrasings)
             if not phrasings or not all(isinstance(each, str) and each.strip() for each in phrasings):
-                raise InputError(f"`modifier` must be a text, or a list of phrasings of one, got {self.modifier!r:.80}")
+                raise InputError(
+                    "`modifier` must be a text, a list of phrasings of one, or a text's embedding, "
+                    f"got {self.modifier!r:.80}"
+                )
+
+    @property
+    def modifier_is_embedded(self) -> bool:
+        """Whether the modifier is a text's embedding: an array or tensor, or a list of numbers."""
+        first = next(iter(self.modifier), None) if isinstance(self.modifier, (list, tuple)) else None
+        return hasattr(self.modifier, "__array__") or isinstance(first, Real)
 
     @property
     def phrasings(self) -> list[str]:
-        """The modifier's phrasings; none without a modifier."""
-        return list(self.modifier or [])
+        """The modifier's phrasings; none without a modifier, or for an embedded one."""
+        given: Any = self.modifier
+        return [] if given is None or self.modifier_is_embedded else list(given)
 
     @property
     def weights(self) -> dict[str | None, float]:

@@ -122,6 +122,12 @@ class Resolver:
 
     def _modifier(self, query: Query, pairs: list[tuple[Space, float]]) -> Goal:
         """The modifier's goal: the mean of its phrasings' unit embeddings, so the mean of their similarities."""
+        if query.modifier_is_embedded:
+            dimension = self._criteria.manifest.dimension
+            return Goal(
+                self._criteria.space(None),
+                unit_vector(query.modifier, what="the modifier's embedding", dimension=dimension),
+            )
         rows = self._encoder.encode_texts(query.phrasings, purpose="search with a modifier")
         mean = np.asarray(rows.mean(axis=0, dtype=np.float64), dtype=np.float32)
         if not mean.any():

@@ -175,7 +175,7 @@ def test_a_folder_of_images(crl: Run, catalog: Path) -> None:
             ["ingest", "photos/1.png", "--encoder", "demo"],
             "no reader takes photos/1.png; there are readers for: folder, table",
         ),
-        (["search", "photos/1.png"], "there is no collection 'products' in data; there is none at all"),
+        (["search", "photos/1.png"], "there is no folder data, so no collection 'products' in it"),
         (["search", "--text", "x", "--where", "colour"], "must be FIELD=VALUE, got 'colour'"),
         (["criteria", "add", "colour", "red", "--ask"], "give either words or --ask, not both"),
         (["criteria", "add", "colour", "--words-file", "gone.txt"], "gone.txt cannot be read"),
@@ -489,3 +489,13 @@ def test_a_file_of_labels_that_is_not_clear(crl: Run, tmp_path: Path) -> None:
     for content, said in (("1,a\n1,b\n", "row 2 of labels.csv has key '1' again"), (",a\n", "no key")):
         (tmp_path / "labels.csv").write_text("id,label\n" + content)
         assert said in crl("few-shot", "--labels", "labels.csv")[2]
+
+
+def test_the_advice_of_info_is_for_its_collection(crl: Run, tmp_path: Path) -> None:
+    rows = np.random.default_rng(1).normal(size=(300, 8))
+    with CRLCollection.create("early", location=tmp_path / "data", dimension=8) as products:
+        products.define(Criterion("kind", ["a", "b", "c"], embeddings=rows[:3]))
+        products.add(range(300), embeddings=rows)
+    assert (
+        "define it again: crl-qdrant criteria add kind --collection early\n" in crl("info", "--collection", "early")[1]
+    )

@@ -288,3 +288,13 @@ def test_paths_below_a_folder(tmp_path: Path) -> None:
         assert path_below(folder, name, outside=True)
     with pytest.raises(ImageError, match="cannot be read"):
         path_below(folder, "a\0b")
+
+
+def test_a_path_below_the_home_folder_and_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Image.new("RGB", (2, 2), (200, 0, 0)).save(tmp_path / "red.png")
+    assert decode("~/red.png").getpixel((0, 0)) == (200, 0, 0)
+    with pytest.raises(ImageError, match="is a folder; name an image file in it"):
+        decode(tmp_path)
+    with pytest.raises(ImageError, match="there is no image file"):
+        decode("~/gone.png")

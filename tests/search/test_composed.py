@@ -10,7 +10,7 @@ import pytest
 from fakes import ColourEncoder, unit
 from qdrant_client import QdrantClient
 
-from crl_qdrant import Criterion, CRLCollection, Query
+from crl_qdrant import Criterion, CRLCollection, EmbeddingError, Query
 
 RNG = np.random.default_rng(21)
 DIMENSION, NUMBER = 16, 1200
@@ -209,3 +209,15 @@ def test_what_is_good_by_both_and_the_best_by_neither_is_found(tmp_path: Any) ->
     assert named.plan.strategy == "named"
     assert named[0].id == number
     products.close()
+
+
+def test_a_modifier_may_be_a_texts_embedding(shops: dict[str, CRLCollection]) -> None:
+    row = Speaking.table["with a dog"]
+    for products in shops.values():
+        by_text = products.search(embedding=ROWS[7], criterion="fabric", modifier="with a dog")
+        for embedded in (row, 3 * row, row.tolist()):
+            hits = products.search(embedding=ROWS[7], criterion="fabric", modifier=embedded)
+            assert [hit.id for hit in hits] == [hit.id for hit in by_text]
+            assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in by_text], abs=1e-5)
+        with pytest.raises(EmbeddingError, match=r"the modifier's embedding must have shape \[16\], got \[3\]"):
+            products.search(embedding=ROWS[7], criterion="fabric", modifier=[1.0, 2.0, 3.0])

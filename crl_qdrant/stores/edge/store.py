@@ -104,6 +104,8 @@ class EdgeStore:
             there = (directory / _METADATA).is_file()
             names = (path.parent.name for path in directory.parent.glob(f"*/{_METADATA}"))
             others = sorted(name for name in names if not name.startswith("."))
+        if not there and not directory.parent.is_dir():
+            raise NotFoundError(f"there is no folder {directory.parent}, so no collection {directory.name!r} in it")
         if not there:
             raise NotFoundError(
                 f"there is no collection {directory.name!r} in {directory.parent}; "
