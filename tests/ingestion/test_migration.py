@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -321,18 +323,26 @@ def test_changes_of_the_manifest_in_other_threads_are_all_kept(location: Any) ->
         assert again.search(picture("blue"), criterion="tint", strategy="named", limit=3)
 
 
-def test_a_migration_that_is_given_up_meanwhile_ends_with_an_error(location: Any) -> None:
+def test_a_migration_that_is_given_up_meanwhile_ends_with_an_error(
+    location: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     products = made(location, "products", ColourEncoder())
     before = answers(products)
 
-    def given_up(point: Any, payload: dict[str, Any]) -> Any:
-        if point == 25:
-            dropped = threading.Thread(target=products.drop_previous)  # waits for the batch to be written
-            dropped.start()
-        return image_of(point, payload)
+    @contextmanager
+    def giving_up(*_: Any, **__: Any) -> Iterator[Any]:
+        """A progress bar: between two batches, when no lock is taken, another thread drops the migration."""
 
+        def advance(*_: Any) -> None:
+            dropped = threading.Thread(target=products.drop_previous)
+            dropped.start()
+            dropped.join()
+
+        yield advance
+
+    monkeypatch.setattr("crl_qdrant.collection.upkeep.progress_bar", giving_up)
     with pytest.raises(InputError, match=r"the migration to 'newer' was given up meanwhile, by drop_previous\(\)"):
-        products.migrate(Newer(), given_up, batch_size=10)
+        products.migrate(Newer(), image_of, batch_size=10)
     assert answers(products) == before
     assert set(products._store.vector_sizes()) == {"image", "crl_colour"}
     products.close()
