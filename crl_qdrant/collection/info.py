@@ -39,7 +39,7 @@ class CriterionInfo:
         lift: how much more than chance the words tell of the images (1 is chance), where its shares were found by it.
         rest: the plain image's share of the cosine.
         awaits_images: whether it was defined with fewer than 256 images in the collection, and is not fitted to them.
-        advice: the command that would improve its answers; "" for none.
+        advice: a sentence that ends in the command that would improve its answers; "" for none.
         lacking: how many points with an embedding lack the named vector of a materialized criterion: searches do not
             find them until `materialize` writes it. Another program wrote them, or damaged files were mended.
     """

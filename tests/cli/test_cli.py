@@ -313,7 +313,8 @@ def test_info_says_what_a_search_finds(crl: Run, tmp_path: Path) -> None:
         row = (embeddings[5:] / np.linalg.norm(embeddings[5])).astype(np.float32)
         products._store.upsert([9], {"image": row}, [{}])  # as another program writes
     status, out, err = crl("info")
-    assert (status, "5 of 6 points" in out) == (0, True), out
+    found = "  kind: 3 words, 5 dimensions, materialized, not fitted to images, 1 points lack it, 5 of 6 points\n"
+    assert (status, found in out) == (0, True), out
     assert err == "searches by kind find 5 of 6 points until: crl-qdrant materialize kind\n"
 
 
